@@ -1,0 +1,21 @@
+/// Metric and ElementType: what an index measures, and over what. The numbers are on disk: never
+/// renumber.
+#pragma once
+
+#include <cstdint>
+
+namespace vdb {
+
+enum class Metric : uint8_t {
+  kL2 = 1,            // sqrt(sum (a-b)^2)
+  kInnerProduct = 2,  // -sum a*b
+  kCosine = 3,        // 1 - cos(a, b)
+  kL1 = 4,            // sum |a-b|
+};
+
+enum class ElementType : uint8_t {
+  kFloat32 = 1,  // vector
+  kFloat16 = 2,  // halfvec
+};
+
+}  // namespace vdb

@@ -1,0 +1,53 @@
+/// Calibrator: finds theta, the one number of the probing rule, from queries that are rows of the
+/// table.
+///
+/// While the build streams its lists out, each list is scanned for every calibration query; at the
+/// end the ten nearest (by code estimate, self excluded by row id) of each query are known with the
+/// list they are in. A neighbour at distance rho in list i is found when d(q, c_i) - theta * R_i <
+/// rho: theta is the quantile of (d(q, c_i) - rho) / R_i over all neighbours at the recall target +
+/// .015.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/interrupt.h"
+#include "index/routing.h"
+#include "index/space.h"
+
+namespace vdb::index {
+
+/// One finished list, as it goes to the chunk.
+struct EncodedList {
+  const int8_t* centroid;  // (dim,)
+  float scale, radius;
+  uint32_t rows;
+  const uint8_t* blocks;      // region A
+  const uint8_t* ex_records;  // region B; null when bits == 1
+  const uint64_t* ids;        // (rows,) row ids (packed TIDs)
+};
+
+class Calibrator {
+ public:
+  /// queries (n, dim) as the user gave them, ids (n,): the rows they are.
+  Calibrator(const Space& space, quant::CodeLayout layout, std::span<const float> queries,
+             std::span<const uint64_t> ids);
+  ~Calibrator();
+
+  /// L1 only: exact L1 truth, fed with each row (user's values) as it is assigned; lists by trained
+  /// number, which AddList's order must match. Not needed for other metrics.
+  void AddRowL1(uint64_t id, const float* vector, uint32_t list);
+
+  Status AddList(const EncodedList& list, const InterruptPoll& poll);
+
+  /// Theta and the rest for a recall target in (0, 1]. Lists count in the order of AddList.
+  Calibration Finish(float recall_target) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vdb::index

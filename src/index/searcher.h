@@ -1,0 +1,103 @@
+/// Searcher: one incremental search over segments and delta, from which rows come out in distance
+/// order for as long as the caller asks.
+///
+/// Exact distances are not the searcher's: it says which row's it needs (kNeedExact), the caller
+/// reads the row and answers with SetExact or Reject (invisible, filtered away, gone). So the core
+/// needs no callback into PostgreSQL but SegmentReader.
+///
+/// It works in rounds. Round r looks for the k_r nearest (10, then four times more each round): tau
+/// is the k_r-th smallest upper bound or exact distance so far; lists are scanned in order of key
+/// (d - theta * R, in search units) while key < tau; a row whose lower bound is not under tau is
+/// left alone, and a later round with a larger tau scans the list again for just those. A row is
+/// handed out when its exact distance is <= tau and no candidate has a smaller lower bound. So
+/// nothing is restarted, nothing comes twice, and with enough rounds every row comes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/interrupt.h"
+#include "index/routing.h"
+#include "index/space.h"
+
+namespace vdb::index {
+
+inline constexpr uint32_t kFrameBytes = 16384;
+
+struct FrameRef {
+  uint32_t object, frame;
+  bool operator==(const FrameRef&) const = default;
+};
+
+/// How the searcher reads one segment's bytes.
+class SegmentReader {
+ public:
+  virtual ~SegmentReader() = default;
+  /// Pins frames (plaintext, kFrameBytes each, 64-byte aligned; the object's last may be shorter)
+  /// and writes their addresses. Pins add up until Unpin. An implementation never waits for a frame
+  /// while it holds pins: it may unpin and pin again the frames of this call, so a caller pins all
+  /// it needs at once in one call.
+  virtual Status Pin(std::span<const FrameRef> frames, const uint8_t** addresses) = 0;
+  virtual void Unpin() noexcept = 0;
+  /// Dead rows of a list: bit i of mask[b] = row 32b + i is deleted. False: none are, mask is not
+  /// written.
+  virtual Result<bool> DeadRows(uint32_t list, std::span<uint32_t> mask) = 0;
+};
+
+struct SegmentView {
+  const Routing* routing;
+  SegmentReader* reader;
+};
+
+struct SearchOptions {
+  uint32_t first_k = 10;
+  uint32_t probes = 0;  // 0: by theta; else so many lists, whatever their keys
+  bool relaxed_order = false;
+  InterruptPoll poll;
+};
+
+struct SearchStats {
+  uint64_t lists = 0, rows_scanned = 0, survivors = 0, exact = 0, rejected = 0, late = 0,
+           rounds = 0;
+};
+
+/// A row of a segment: segment << 40 | slot. Of the delta: kDeltaRow | the caller's number (a
+/// packed TID).
+using RowId = uint64_t;
+inline constexpr RowId kDeltaRow = RowId{1} << 63;
+
+class Searcher {
+ public:
+  enum class Step { kNeedExact, kRow, kDone };
+
+  /// space and layout are the index's; both must outlive the searcher.
+  Searcher(const Space& space, quant::CodeLayout layout);
+  ~Searcher();
+
+  /// Starts over with a new query (dim,) in the user's values. Buffers are kept from search to
+  /// search.
+  void Begin(std::span<const SegmentView> segments, const float* query,
+             const SearchOptions& options);
+
+  /// Delta rows: row codes' first parts about the mean (a zero centroid), `stride` bytes apart,
+  /// with their numbers. All of them between Begin and the first Next.
+  void AddDelta(const uint8_t* first_parts, size_t stride, size_t n, const uint64_t* numbers);
+
+  /// What to do next. kNeedExact: *row's exact distance is wanted; answer before the next call.
+  /// kRow: *row is the next one out, *distance its exact distance as given. kDone: there are no
+  /// more.
+  Status Next(Step* step, RowId* row, double* distance);
+  /// The exact distance as SQL shows it.
+  void SetExact(double distance);
+  void Reject();
+
+  const SearchStats& stats() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vdb::index

@@ -1,0 +1,61 @@
+/// Training: k-means over a sample, order of the lists, int8 centroids; then assignment of every
+/// row.
+///
+/// All vectors here are in the rotated, centred space: row-major floats, dim padded to 64, rows
+/// 64-byte aligned.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/aligned.h"
+#include "base/interrupt.h"
+
+namespace vdb::index {
+
+struct TrainOptions {
+  uint32_t lists = 0;      // > 0; fewer come out when the sample has fewer distinct points
+  bool spherical = false;  // inner product: assign by largest product with normalised centroids
+  uint64_t seed = 1;
+  uint32_t iterations = 10;
+  InterruptPoll poll;
+};
+
+/// Centroids as an index keeps them, in storage order: chained by nearest neighbour, so that lists
+/// that one query probes lie close together.
+struct Centroids {
+  uint32_t n = 0, dim = 0;
+  AlignedBuffer<int8_t> codes;  // (n, dim)
+  std::vector<float> scale;     // (n,)
+  AlignedBuffer<float> values;  // (n, dim) = scale * codes: what residuals are taken from
+
+  const float* row(uint32_t i) const { return values.data() + size_t{i} * dim; }
+};
+
+/// Lists for n rows: n / 225 (measured best on real sets), at least 1.
+uint32_t AutomaticLists(uint64_t rows);
+
+/// Two-level k-means (about sqrt(k) x sqrt(k)) followed by full Lloyd passes over the sample.
+/// Errors: kInvalidArgument (no points, no lists), kCancelled.
+Result<Centroids> Train(std::span<const float> points, uint32_t dim, const TrainOptions& options);
+
+/// Rebuilds `values` from codes and scale (what a parallel worker receives).
+Centroids CentroidsFromCodes(uint32_t dim, std::span<const int8_t> codes,
+                             std::span<const float> scale);
+
+/// Finds each row's list. Holds a panelled copy of the centroids (n * dim floats).
+class Assigner {
+ public:
+  Assigner(const Centroids& centroids, bool spherical);
+  /// points (n, dim); out (n,). Best in batches of at least 48 rows.
+  void Assign(const float* points, size_t n, uint32_t* out) const;
+
+ private:
+  uint32_t n_, dim_;
+  bool spherical_;
+  AlignedBuffer<float> panels_;
+  AlignedBuffer<float> norms_;
+};
+
+}  // namespace vdb::index

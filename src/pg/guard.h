@@ -1,0 +1,123 @@
+/// The wall between C++ exceptions and PostgreSQL's longjmp. Nothing else in the project says
+/// sigsetjmp.
+///
+/// Entry: the body of every function PostgreSQL calls. Call: around every PostgreSQL function that
+/// can ereport while a C++ object with a destructor is alive in the same or a calling frame. An
+/// ERROR inside Call becomes the exception ErrorPending, unwinds to Entry and goes on as the same
+/// ERROR; a C++ exception becomes one at Entry.
+#pragma once
+
+#include <csetjmp>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <type_traits>
+
+#include "base/status.h"
+#include "pg/pg.h"
+
+namespace vdb::pg {
+
+/// An ERROR is on PostgreSQL's error stack; Entry rethrows it.
+struct ErrorPending {};
+
+/// A failed Status travelling to Entry.
+struct StatusError {
+  Status status;
+};
+
+/// Raises a failed Status as an ERROR. Only where no C++ object with a destructor is alive but
+/// `status`, which it frees; elsewhere throw StatusError (ThrowIfError).
+[[noreturn]] void RaiseStatus(Status&& status);
+
+inline void ThrowIfError(Status status) {
+  if (!status.ok()) throw StatusError{std::move(status)};
+}
+
+namespace internal {
+/// What Entry caught, in memory that needs no destructor.
+struct Caught {
+  enum Kind { kNone, kPending, kStatus, kNoMemory, kException } kind = kNone;
+  Code code = Code::kInternal;
+  char message[512], detail[512], hint[256];
+};
+void CopyStatus(const Status& status, Caught* caught) noexcept;
+[[noreturn]] void Raise(const char* function, const Caught& caught);
+}  // namespace internal
+
+/// Runs `body` for PostgreSQL. Returns what it returns.
+template <class Body>
+auto Entry(const char* function, Body&& body) -> decltype(body()) {
+  internal::Caught caught;
+  try {
+    return body();
+  } catch (const ErrorPending&) {
+    caught.kind = internal::Caught::kPending;
+  } catch (const StatusError& error) {
+    internal::CopyStatus(error.status, &caught);
+  } catch (const std::bad_alloc&) {
+    caught.kind = internal::Caught::kNoMemory;
+  } catch (const std::exception& error) {
+    caught.kind = internal::Caught::kException;
+    strlcpy(caught.message, error.what(), sizeof(caught.message));
+  } catch (...) {
+    caught.kind = internal::Caught::kException;
+    strlcpy(caught.message, "unknown C++ exception", sizeof(caught.message));
+  }
+  internal::Raise(function, caught);
+}
+
+/// Runs `body`, which may ereport and holds only trivially destructible locals. Throws ErrorPending
+/// on an ERROR.
+template <class Body>
+auto Call(Body&& body) -> decltype(body()) {
+  using Value = decltype(body());
+  sigjmp_buf* const saved_stack = PG_exception_stack;
+  ErrorContextCallback* const saved_context = error_context_stack;
+  const MemoryContext saved_memory = CurrentMemoryContext;
+  // errfinish zeroes the holdoff counts; an LWLock guard that unwinds past here would take them
+  // below zero.
+  const uint32 saved_interrupts = InterruptHoldoffCount;
+  const uint32 saved_cancel = QueryCancelHoldoffCount;
+  sigjmp_buf local;
+  if (sigsetjmp(local, 0) == 0) {
+    PG_exception_stack = &local;
+    if constexpr (std::is_void_v<Value>) {
+      body();
+      PG_exception_stack = saved_stack;
+      error_context_stack = saved_context;
+      return;
+    } else {
+      static_assert(std::is_trivially_destructible_v<Value>);
+      Value value = body();
+      PG_exception_stack = saved_stack;
+      error_context_stack = saved_context;
+      return value;
+    }
+  }
+  PG_exception_stack = saved_stack;
+  error_context_stack = saved_context;
+  MemoryContextSwitchTo(saved_memory);
+  InterruptHoldoffCount = saved_interrupts;
+  QueryCancelHoldoffCount = saved_cancel;
+  throw ErrorPending{};
+}
+
+/// Places a T in `context`, destroyed when the context is reset or deleted (also on abort).
+template <class T, class... Args>
+T* New(MemoryContext context, Args&&... args) {
+  struct Holder {
+    MemoryContextCallback callback;
+    alignas(T) char bytes[sizeof(T)];
+  };
+  static_assert(alignof(Holder) <= MAXIMUM_ALIGNOF, "allocate over-aligned members on the heap");
+  auto* holder =
+      Call([&] { return static_cast<Holder*>(MemoryContextAlloc(context, sizeof(Holder))); });
+  T* object = new (holder->bytes) T(std::forward<Args>(args)...);
+  holder->callback.func = [](void* arg) { static_cast<T*>(arg)->~T(); };
+  holder->callback.arg = object;
+  MemoryContextRegisterResetCallback(context, &holder->callback);
+  return object;
+}
+
+}  // namespace vdb::pg
