@@ -36,4 +36,8 @@ class Hasher {
 SecretKey DeriveKey(const char* context, std::span<const uint8_t> material,
                     std::span<const uint8_t> more = {}) noexcept;
 
+/// BLAKE3's keyed_hash mode over two pieces, one after the other; any number of bytes out.
+void KeyedHash(const SecretKey& key, std::span<const uint8_t> bytes, std::span<const uint8_t> more,
+               std::span<uint8_t> out) noexcept;
+
 }  // namespace vdb::crypto

@@ -6,9 +6,9 @@
 /// the object's random nonce. A frame of another object, at another place, or changed by a bit does
 /// not open.
 ///
-/// Not encrypted: the same geometry; the plaintext followed by its Poly1305 tag, under a one-time
-/// key that is the start of the XChaCha20 key stream of (object key, frame number). The object key
-/// comes from the nonce alone, so this notices damage and mix-ups, not an attacker.
+/// Not encrypted: the same geometry; the plaintext followed by a tag, the first 16 bytes of keyed
+/// BLAKE3 over plaintext and frame number (u64 little-endian). The key comes from the object's
+/// nonce alone, so this notices damage and mix-ups, not an attacker.
 ///
 /// Immutable after construction; any thread.
 #pragma once
