@@ -30,7 +30,8 @@ struct FrameNonce {
 std::array<uint8_t, kTagBytes> CheckTag(const SecretKey& key, uint64_t frame,
                                         std::span<const uint8_t> plain) {
   std::array<uint8_t, kTagBytes> tag;
-  KeyedHash(key, plain, std::span(FrameNonce(frame).bytes).first<8>(), tag);
+  const FrameNonce number(frame);
+  KeyedHash(key, plain, {number.bytes, 8}, tag);
   return tag;
 }
 
