@@ -50,6 +50,10 @@ inline size_t PayloadUsed(Page page) {
 void InitPage(Page page, PageKind kind, uint32_t segment);
 /// Moves pd_lower to `bytes` of payload.
 void SetPayloadUsed(Page page, size_t bytes);
+/// Whether this is a page of ours at all: not zeroed, and its header and special area make sense.
+bool IsVdbPage(Page page);
+/// Whether it is a page of ours, of that kind and segment.
+bool PageMatches(Page page, PageKind kind, uint32_t segment);
 /// ereports ERRCODE_INDEX_CORRUPTED (XX002), naming index and block, unless the page is a vdb page
 /// of that kind and segment.
 void CheckPage(Relation index, Buffer buffer, PageKind kind, uint32_t segment);

@@ -1,0 +1,144 @@
+/// FrameCache: decrypted 16 KiB frames of objects, and routing images, in one fixed arena that all
+/// backends share (all indexes, all databases).
+///
+/// A frame's key is the id of its object, which is the hash of the stored bytes, and its number. So
+/// what a key means never changes and nothing is ever invalidated.
+///
+/// A hit takes no lock: the frame is pinned by one atomic add, then it is checked that it still is
+/// the right one (cache_core.h). A miss claims a free or evicted frame; other backends that want it
+/// meanwhile wait for the claim's end, and one of them takes over when it ends in an error. Pins
+/// and claims belong to the resource owner that was current when they were taken. Nobody waits
+/// while holding a claim, so waits cannot go in circles, and nobody waits for a frame to become
+/// free: when all are pinned, frames are read into bounded private memory.
+///
+/// Without shared_preload_libraries the arena is smaller and private to each backend; the code is
+/// the same.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+#include "index/searcher.h"
+#include "pg/pg.h"
+
+namespace vdb::pg {
+
+using index::kFrameBytes;
+
+/// What a frame holds, in the order in which it is worth keeping.
+enum class FrameKind : uint8_t { kRouting = 0, kFirstCodes = 1, kExCodes = 2, kVectors = 3 };
+
+/// The first half of an object's id.
+struct ObjectKey {
+  uint64_t words[2];
+  bool operator==(const ObjectKey&) const = default;
+
+  /// id: at least 16 bytes.
+  static ObjectKey Of(const uint8_t* id) {
+    ObjectKey key;
+    memcpy(key.words, id, sizeof(key.words));
+    return key;
+  }
+};
+
+struct FrameRequest {
+  ObjectKey object;
+  uint32_t frame;
+  FrameKind kind;
+};
+
+/// A frame that has to be read: request number `request` of the Pin call, to kFrameBytes bytes at
+/// `target` (64-byte aligned).
+struct FrameFill {
+  uint32_t request;
+  uint8_t* target;
+};
+
+/// Reads frames for the cache.
+class FrameLoader {
+ public:
+  virtual ~FrameLoader() = default;
+  /// Fills all of them and adds the stored bytes read to *bytes_read. May throw ErrorPending; must
+  /// not call the cache.
+  virtual Status Load(std::span<const FrameRequest> requests, std::span<const FrameFill> fills,
+                      uint64_t* bytes_read) = 0;
+};
+
+class FrameCache;
+
+/// Frames that are pinned together and released together: by Release, by the end of the resource
+/// owner they were pinned under, or at the end of the process, whichever comes first.
+class PinSet {
+ public:
+  PinSet();
+  ~PinSet();
+  PinSet(const PinSet&) = delete;
+  PinSet& operator=(const PinSet&) = delete;
+
+  /// Unpins all and frees private copies. Calls nothing of PostgreSQL.
+  void Release() noexcept;
+  bool empty() const { return pins_.empty() && private_.empty(); }
+
+ private:
+  friend class FrameCache;
+  friend struct LocalPins;
+  struct Pinned {
+    uint32_t slot;
+    ResourceOwner owner;
+  };
+  void ReleaseFrom(size_t first_pin, size_t first_private) noexcept;
+
+  std::vector<Pinned> pins_;
+  std::vector<uint8_t*> private_;  // frames read past a full arena
+  std::vector<uint32_t> images_;   // private routing images, see image_cache in frame_cache.cpp
+  PinSet *next_ = nullptr, *previous_ = nullptr;  // all sets of the backend
+};
+
+/// What vdb.stat_cache shows. Counters since the last reset.
+struct CacheStats {
+  bool shared;
+  uint64_t capacity_bytes, used_bytes;
+  uint64_t frames, used_frames, pinned_frames;
+  uint64_t hits, misses, evictions, waits, wait_us, private_reads, bytes_read;
+  TimestampTz reset_at;
+};
+
+class FrameCache {
+ public:
+  /// The backend's view of the cache, made at first use. May throw ErrorPending.
+  static FrameCache& Get();
+
+  /// Pins all requested frames and writes their addresses to `out`. Frames that are not there are
+  /// read by `loader`, in one call for all that no other backend is reading, before waiting for
+  /// those that one is. While it waits it holds no pin of this call.
+  /// On a failure nothing of this call stays pinned. May throw ErrorPending.
+  /// Errors: the loader's; kResourceExhausted: the arena is full of pinned frames and so is the
+  /// private memory that a backend may use instead.
+  Status Pin(std::span<const FrameRequest> requests, FrameLoader& loader, PinSet* pins,
+             const uint8_t** out);
+
+  /// Writes an image of `bytes` bytes, or says why it cannot. May throw ErrorPending; must not call
+  /// the cache.
+  using ImageBuilder = std::function<Status(std::span<uint8_t>)>;
+
+  /// Pins an image that is larger than a frame (routing) and lies in adjacent frames; `object` is
+  /// what it is built from. Built once for all backends; those that come meanwhile wait. Where no
+  /// run of frames is free enough, it is built in private memory, and the last such is kept.
+  /// May throw ErrorPending. Errors: the builder's.
+  Status PinImage(const ObjectKey& object, size_t bytes, const ImageBuilder& builder, PinSet* pins,
+                  const uint8_t** image);
+
+  /// Includes what this backend has counted but not yet told the others.
+  CacheStats Stats();
+  void ResetStats();
+};
+
+/// Defines vdb.cache_size and asks for shared memory when the library is being preloaded. For
+/// _PG_init.
+void CacheInit();
+
+}  // namespace vdb::pg

@@ -1,0 +1,48 @@
+/// IndexSegmentReader: a searcher's way to one segment of a local index: frames through the cache,
+/// dead rows and TIDs from the index's pages. One for each segment of a scan.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "index/searcher.h"
+#include "pg/cache/frame_cache.h"
+#include "pg/store/local_store.h"
+
+namespace vdb::pg {
+
+class IndexSegmentReader final : public index::SegmentReader {
+ public:
+  /// FrameRef::object counts the segment's chunks from 0. lists: of the segment's routing. dead:
+  /// dead rows of each list, as the index's pages said when the scan began; empty: none are. All
+  /// must outlive the reader; the ring of buffers lives in the current memory context.
+  IndexSegmentReader(Relation index, const SegmentEntry& segment,
+                     std::span<const index::ListEntry> lists, std::span<const uint32_t> dead,
+                     ObjectKeys& keys);
+  ~IndexSegmentReader() override;
+
+  // All may throw ErrorPending but Unpin.
+  Status Pin(std::span<const index::FrameRef> frames, const uint8_t** addresses) override;
+  void Unpin() noexcept override;
+  Result<bool> DeadRows(uint32_t list, std::span<uint32_t> mask) override;
+
+  /// The heap row of a slot of the segment. False: it is dead (also since the scan began).
+  /// Errors: kCorruption: no such slot, or it pads a list.
+  Result<bool> Tid(uint32_t slot, ItemPointer tid);
+
+ private:
+  class Loader;
+  const ObjectEntry& ChunkOfSlot(uint32_t slot) const;
+
+  Relation index_;
+  const SegmentEntry& segment_;
+  std::span<const index::ListEntry> lists_;
+  std::span<const uint32_t> dead_;
+  PinSet pins_;
+  std::vector<FrameRequest> requests_;
+  std::unique_ptr<Loader> loader_;
+};
+
+}  // namespace vdb::pg
