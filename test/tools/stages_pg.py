@@ -1,0 +1,181 @@
+"""The stages of check.py that need a server. Each returns (passed, failed)."""
+
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+
+import stages_core
+from pg import REPO, Cluster, Installation, pg_config
+from stages_core import add, files
+
+PGXS_TEST = "src/test"  # below pgxs/
+
+
+def pgxs(part):
+    return pathlib.Path(pg_config("pkglibdir")) / "pgxs" / PGXS_TEST / part
+
+
+def has_module(name="module"):
+    return (REPO / "build" / name / "vdb_ext.so").exists()
+
+
+def require_module():
+    """Tests of a module that was not built have failed, not been skipped."""
+    if not has_module():
+        raise RuntimeError("the module was not built")
+
+
+def drive_pg_regress(installation, program, options, inputdir, tests, settings=None):
+    """Runs pg_regress or pg_isolation_regress over tests; counts its lines."""
+    outputdir = installation.work / "out"
+    outputdir.mkdir(exist_ok=True)
+    installation.give(outputdir)
+    with Cluster(installation, settings) as cluster:
+        host = ["--host", cluster.env["PGHOST"], "--port", cluster.env["PGPORT"]]
+        command = [program, *host, "--user=postgres", f"--bindir={installation.bindir}"]
+        command += [f"--inputdir={inputdir}", f"--outputdir={outputdir}", *options, *tests]
+        result = installation.run(
+            command, env=cluster.env, capture_output=True, text=True, cwd=outputdir
+        )
+    passed = len(re.findall(r"^(?:test )?\S+\s+\.\.\. ok", result.stdout, re.M))
+    failed = len(tests) - passed
+    if failed or result.returncode != 0:
+        print(result.stdout, result.stderr)
+        diffs = outputdir / "regression.diffs"
+        if diffs.exists():
+            print(diffs.read_text(errors="replace")[:20000])
+        failed = max(failed, 1)
+    return passed, failed
+
+
+def regress(module="release"):
+    """sql/*.sql against expected/*.out. The extension exists in the database."""
+    tests = [pathlib.Path(f).stem for f in files("sql/*.sql")]
+    if not tests:
+        return 0, 0
+    require_module()
+    with Installation(module) as installation:
+        top = installation.stage("sql", "expected", "test/data")
+        options = ["--load-extension=vdb_ext", "--dbname=regress"]
+        program = pgxs("regress/pg_regress")
+        return drive_pg_regress(installation, program, options, top, tests)
+
+
+def isolation():
+    """test/isolation/specs/*.spec against test/isolation/expected/*.out."""
+    tests = [pathlib.Path(f).stem for f in files("test/isolation/specs/*.spec")]
+    if not tests:
+        return 0, 0
+    require_module()
+    with Installation() as installation:
+        top = installation.stage("test/isolation")
+        options = ["--load-extension=vdb_ext", "--dbname=isolation"]
+        program = pgxs("isolation/pg_isolation_regress")
+        return drive_pg_regress(
+            installation, program, options, top / "test/isolation", tests
+        )
+
+
+def count_tap(name, output, returncode):
+    """(passed, failed) of one TAP stream, from its top-level lines."""
+    passed = failed = 0
+    planned = None
+    for line in output.splitlines():
+        if re.match(r"not ok\b(?!.*# TODO)", line):
+            failed += 1
+        elif re.match(r"(not )?ok\b", line):
+            passed += 1
+        elif match := re.match(r"1\.\.(\d+)", line):
+            planned = int(match.group(1))
+    if planned != passed + failed or (returncode != 0 and failed == 0):
+        print(f"{name}: {passed + failed} tests ran of {planned}, exit status {returncode}")
+        failed += 1
+    return passed, failed
+
+
+def pgtap():
+    """test/pgtap/*.sql, each in a database of its own with the extension and pgTAP."""
+    tests = files("test/pgtap/*.sql")
+    if not tests:
+        return 0, 0
+    require_module()
+    counts = []
+    with Installation() as installation:
+        top = installation.stage("test/pgtap", "test/data")
+        with Cluster(installation) as cluster:
+            cluster.psql("create database tap_template")
+            cluster.psql("create extension vdb_ext; create extension pgtap", "tap_template")
+            for number, test in enumerate(tests):
+                database = f"tap_{number}"
+                cluster.psql(f"create database {database} template tap_template")
+                command = ["psql", "-X", "-q", "-A", "-t", "-d", database, "-f", top / test]
+                result = installation.run(
+                    command, env=cluster.env, capture_output=True, text=True, cwd=top
+                )
+                counts.append(count_tap(test, result.stdout, result.returncode))
+                if counts[-1][1]:
+                    print(f"{test}:\n{result.stdout}{result.stderr}")
+    return add(*counts)
+
+
+def tap():
+    """test/tap/*.pl with PostgreSQL::Test, one a core; each makes its own clusters."""
+    tests = files("test/tap/*.pl")
+    if not tests:
+        return 0, 0
+    require_module()
+    with Installation() as installation:
+        top = installation.stage("test/tap", "test/data")
+
+        def run_one(test):
+            home = installation.work / pathlib.Path(test).stem
+            home.mkdir()
+            installation.give(home)
+            env = installation.environment(
+                PG_REGRESS=str(pgxs("regress/pg_regress")),
+                TESTDIR=str(home),
+                TMPDIR=str(home),
+                VDB_TEST_DATA=str(top / "test/data"),
+            )
+            command = ["perl", "-I", pgxs("perl"), "-I", top / "test/tap", top / test]
+            try:
+                result = installation.run(
+                    command, env=env, capture_output=True, text=True, cwd=home, timeout=900
+                )
+            except subprocess.TimeoutExpired:
+                print(f"{test}: not finished after 900 s")
+                return 0, 1
+            count = count_tap(test, result.stdout, result.returncode)
+            if count[1]:
+                print(f"{test}:\n{result.stdout}{result.stderr}")
+                for log in sorted((home / "tmp_check/log").glob("*.log")):
+                    print(f"-- {log.name}\n{log.read_text(errors='replace')[-4000:]}")
+            return count
+
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+            return add(*pool.map(run_one, tests))
+
+
+def ubsan():
+    """The module under UBSan through the SQL tests. It is also the module's build by clang++ with
+    warnings as errors."""
+    if not files("src/pg/**/*.cpp"):
+        return 0, 0
+    built = stages_core.make_module(
+        "module-ubsan",
+        "CC=clang-14",
+        "CXX=clang++-14",
+        "VDB_CXXFLAGS=-Werror -Wno-unknown-warning-option -fsanitize=undefined "
+        "-fno-sanitize-recover=all",
+        "VDB_LDFLAGS=-fsanitize=undefined -shared-libsan -Wl,-rpath," + clang_runtime(),
+    )
+    return add(stages_core.one(built), regress("ubsan") if built else (0, 0))
+
+
+def clang_runtime():
+    """The directory of clang's sanitizer libraries: a shared module needs the shared runtime."""
+    command = ["clang-14", "--print-file-name=libclang_rt.ubsan_standalone-x86_64.so"]
+    path = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return str(pathlib.Path(path).parent)
