@@ -1,0 +1,72 @@
+#include "simd/list_keys.h"
+
+#include <cmath>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "simd/list_keys.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace vdb::simd {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+constexpr size_t kGroup = 16;
+
+void ListKeys(const ListKeyQuery& query, const int32_t* products, const float* scale,
+              const float* norm_sq, const float* radius, size_t n, float* keys,
+              float* minima) noexcept {
+  const hn::CappedTag<float, kGroup> f32;
+  const hn::RebindToSigned<decltype(f32)> i32;
+  const size_t lanes = hn::Lanes(f32);
+  const auto step = hn::Set(f32, query.q8_step);
+  const auto add = hn::Set(f32, query.by_product ? query.offset : query.norm_sq);
+  const auto theta =
+      hn::Set(f32, query.by_product ? query.theta * std::sqrt(query.norm_sq) : query.theta);
+  const auto largest = hn::Set(f32, std::numeric_limits<float>::max());
+  const auto smallest = hn::Neg(largest);
+  const size_t groups = (n + kGroup - 1) / kGroup;
+  for (size_t g = 0; g < groups; ++g) {
+    auto low = largest;
+    for (size_t i = g * kGroup; i < (g + 1) * kGroup; i += lanes) {
+      const auto product = hn::Mul(hn::ConvertTo(f32, hn::Load(i32, products + i)),
+                                   hn::Mul(hn::Load(f32, scale + i), step));
+      const auto margin = hn::Mul(theta, hn::Load(f32, radius + i));
+      auto key = hn::Sub(hn::Sub(add, product), margin);
+      if (!query.by_product) {
+        const auto square =
+            hn::Sub(hn::Add(add, hn::Load(f32, norm_sq + i)), hn::Add(product, product));
+        const auto x = hn::Sub(hn::Sqrt(hn::Max(square, hn::Zero(f32))), margin);
+        key = hn::Mul(x, hn::Abs(x));
+      }
+      key = hn::IfThenElse(hn::Le(hn::Abs(key), largest), key, smallest);
+      hn::Store(key, f32, keys + i);
+      low = hn::Min(low, key);
+    }
+    minima[g] = hn::GetLane(hn::MinOfLanes(f32, low));
+  }
+  if (n % kGroup == 0) return;
+  float low = std::numeric_limits<float>::max();
+  for (size_t i = (groups - 1) * kGroup; i < n; ++i) low = keys[i] < low ? keys[i] : low;
+  minima[groups - 1] = low;
+  for (size_t i = n; i < groups * kGroup; ++i) keys[i] = std::numeric_limits<float>::infinity();
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace vdb::simd
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace vdb::simd {
+HWY_EXPORT(ListKeys);
+
+void ListKeys(const ListKeyQuery& query, const int32_t* products, const float* scale,
+              const float* norm_sq, const float* radius, size_t n, float* keys,
+              float* minima) noexcept {
+  HWY_DYNAMIC_DISPATCH(ListKeys)(query, products, scale, norm_sq, radius, n, keys, minima);
+}
+
+}  // namespace vdb::simd
+#endif

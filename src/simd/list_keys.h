@@ -1,0 +1,30 @@
+/// Keys of all lists of a segment for one query, from the integer products of RankCentroids: the
+/// order in which lists are scanned, and when to stop.
+///
+/// Shapes:  products, scale, norm_sq, radius (round_up(n, 16),), 64-byte aligned; keys
+///          (round_up(n, 16),) and minima (round_up(n, 16) / 16,), 64-byte aligned.
+/// Units:   search units. By distance: d = |q - c|, x = d - theta * radius, key = x * |x|. By
+///          product: key = offset - <q, c> - theta * radius * |q|.
+/// Errors:  none (noexcept). A key that is not finite becomes -FLT_MAX: such a list is scanned
+///          first. Keys beyond n become infinity, which no real key is.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace vdb::simd {
+
+struct ListKeyQuery {
+  bool by_product;
+  float q8_step;  // of the ScanQuery that was ranked
+  float norm_sq;  // |q|^2
+  float offset;   // by product only
+  float theta;
+};
+
+/// minima[g] is the smallest of keys[16g .. 16g + 15].
+void ListKeys(const ListKeyQuery& query, const int32_t* products, const float* scale,
+              const float* norm_sq, const float* radius, size_t n, float* keys,
+              float* minima) noexcept;
+
+}  // namespace vdb::simd
