@@ -12,6 +12,7 @@
 #include <exception>
 #include <new>
 #include <type_traits>
+#include <utility>
 
 #include "base/status.h"
 #include "pg/pg.h"
@@ -39,9 +40,20 @@ namespace internal {
 struct Caught {
   enum Kind { kNone, kPending, kStatus, kNoMemory, kException } kind = kNone;
   Code code = Code::kInternal;
-  char message[512], detail[512], hint[256];
+  char message[512], detail[512], hint[256];  // set when kind is kStatus; message for kException
+};
+
+/// Puts PostgreSQL's handler stacks back when Call's frame ends, also by a C++ exception.
+struct HandlerStacks {
+  sigjmp_buf* const exceptions = PG_exception_stack;
+  ErrorContextCallback* const contexts = error_context_stack;
+  ~HandlerStacks() {
+    PG_exception_stack = exceptions;
+    error_context_stack = contexts;
+  }
 };
 void CopyStatus(const Status& status, Caught* caught) noexcept;
+/// Goes on with the ERROR. Called when no C++ object with a destructor is alive in Entry's frame.
 [[noreturn]] void Raise(const char* function, const Caught& caught);
 }  // namespace internal
 
@@ -72,8 +84,8 @@ auto Entry(const char* function, Body&& body) -> decltype(body()) {
 template <class Body>
 auto Call(Body&& body) -> decltype(body()) {
   using Value = decltype(body());
-  sigjmp_buf* const saved_stack = PG_exception_stack;
-  ErrorContextCallback* const saved_context = error_context_stack;
+  static_assert(std::is_void_v<Value> || std::is_trivially_destructible_v<Value>);
+  const internal::HandlerStacks stacks;
   const MemoryContext saved_memory = CurrentMemoryContext;
   // errfinish zeroes the holdoff counts; an LWLock guard that unwinds past here would take them
   // below zero.
@@ -82,21 +94,8 @@ auto Call(Body&& body) -> decltype(body()) {
   sigjmp_buf local;
   if (sigsetjmp(local, 0) == 0) {
     PG_exception_stack = &local;
-    if constexpr (std::is_void_v<Value>) {
-      body();
-      PG_exception_stack = saved_stack;
-      error_context_stack = saved_context;
-      return;
-    } else {
-      static_assert(std::is_trivially_destructible_v<Value>);
-      Value value = body();
-      PG_exception_stack = saved_stack;
-      error_context_stack = saved_context;
-      return value;
-    }
+    return body();
   }
-  PG_exception_stack = saved_stack;
-  error_context_stack = saved_context;
   MemoryContextSwitchTo(saved_memory);
   InterruptHoldoffCount = saved_interrupts;
   QueryCancelHoldoffCount = saved_cancel;
@@ -114,7 +113,7 @@ T* New(MemoryContext context, Args&&... args) {
   auto* holder =
       Call([&] { return static_cast<Holder*>(MemoryContextAlloc(context, sizeof(Holder))); });
   T* object = new (holder->bytes) T(std::forward<Args>(args)...);
-  holder->callback.func = [](void* arg) { static_cast<T*>(arg)->~T(); };
+  holder->callback.func = [](void* arg) noexcept { static_cast<T*>(arg)->~T(); };
   holder->callback.arg = object;
   MemoryContextRegisterResetCallback(context, &holder->callback);
   return object;

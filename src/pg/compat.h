@@ -1,0 +1,49 @@
+/// What differs between PostgreSQL 15 and 18, so that no other file asks for the version.
+#pragma once
+
+#include "pg/pg.h"
+
+extern "C" {
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#include "varatt.h"
+#endif
+}
+
+#if PG_VERSION_NUM < 160000
+/// Before 16 input functions have no soft errors: pg_input_is_valid came with them.
+#define ereturn(context, dummy_value, ...) ereport(ERROR, __VA_ARGS__)
+#endif
+
+#if PG_VERSION_NUM >= 180000
+#define VDB_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "vdb_ext", .version = "1.0")
+#else
+#define VDB_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+/// Opens the definition of a function that SQL calls: `VDB_FUNCTION(vdb_vector_in) { ... }`. Before
+/// 16 PG_FUNCTION_INFO_V1 does not export the function itself, and ours are hidden by default.
+#define VDB_FUNCTION(name)                  \
+  extern "C" {                              \
+  PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
+  PG_FUNCTION_INFO_V1(name);                \
+  }                                         \
+  extern "C" Datum name([[maybe_unused]] PG_FUNCTION_ARGS)
+
+namespace vdb::pg::compat {
+
+/// A new page at the end of the fork, pinned and exclusively locked, not initialised.
+inline Buffer ExtendByOne(Relation relation, ForkNumber fork, BufferAccessStrategy strategy) {
+#if PG_VERSION_NUM >= 160000
+  return ExtendBufferedRel(BMR_REL(relation), fork, strategy, EB_LOCK_FIRST);
+#else
+  const bool lock = !RELATION_IS_LOCAL(relation);
+  if (lock) LockRelationForExtension(relation, ExclusiveLock);
+  Buffer buffer = ReadBufferExtended(relation, fork, P_NEW, RBM_NORMAL, strategy);
+  LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+  if (lock) UnlockRelationForExtension(relation, ExclusiveLock);
+  return buffer;
+#endif
+}
+
+}  // namespace vdb::pg::compat

@@ -1,0 +1,13 @@
+/// The module's entry point: what PostgreSQL calls when it loads the library.
+#include "pg/pg.h"
+
+#include "pg/compat.h"
+
+extern "C" {
+VDB_MODULE_MAGIC;
+PGDLLEXPORT void _PG_init();
+}
+
+// Runs once in each process that loads the library, or once in the postmaster when it is in
+// shared_preload_libraries. Types and operators need neither.
+extern "C" void _PG_init() { MarkGUCPrefixReserved("vdb"); }

@@ -1,0 +1,504 @@
+-- vdb_ext 1.0. Types, operators and operator classes go to the schema that CREATE EXTENSION names;
+-- everything of the product's own goes to the schema vdb.
+\echo Use "CREATE EXTENSION vdb_ext" to load this file. \quit
+
+-- pgvector's types have our names, its operators our operators: one schema cannot hold both.
+DO $$
+DECLARE
+  owner text;
+BEGIN
+  SELECT coalesce(e.extname, 'none') INTO owner
+    FROM pg_catalog.pg_type t
+    LEFT JOIN pg_catalog.pg_depend d
+      ON d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid
+        AND d.deptype = 'e'
+    LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+    WHERE t.typname IN ('vector', 'halfvec')
+      AND t.typnamespace = pg_catalog.to_regnamespace('@extschema@')
+    ORDER BY t.typname DESC
+    LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'duplicate_object',
+      MESSAGE = 'schema "@extschema@" already has a type "vector" or "halfvec"',
+      DETAIL = pg_catalog.format('It belongs to extension "%s".', owner),
+      HINT = 'Create vdb_ext in another schema: CREATE SCHEMA vdb_types; CREATE EXTENSION vdb_ext SCHEMA vdb_types;'
+        || CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_available_extensions
+                               WHERE name = 'vdb_pgvector')
+           THEN ' Then CREATE EXTENSION vdb_pgvector indexes columns of pgvector''s types.'
+           ELSE '' END;
+  END IF;
+END
+$$;
+
+CREATE SCHEMA vdb;
+GRANT USAGE ON SCHEMA vdb TO PUBLIC;
+
+-- vector
+
+CREATE TYPE vector;
+
+CREATE FUNCTION vector_in(cstring, oid, integer) RETURNS vector
+  AS 'MODULE_PATHNAME', 'vdb_vector_in'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_out(vector) RETURNS cstring
+  AS 'MODULE_PATHNAME', 'vdb_vector_out'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_typmod_in(cstring[]) RETURNS integer
+  AS 'MODULE_PATHNAME', 'vdb_vector_typmod_in'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_recv(internal, oid, integer) RETURNS vector
+  AS 'MODULE_PATHNAME', 'vdb_vector_recv'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_send(vector) RETURNS bytea
+  AS 'MODULE_PATHNAME', 'vdb_vector_send'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE TYPE vector (
+  INPUT = vector_in,
+  OUTPUT = vector_out,
+  TYPMOD_IN = vector_typmod_in,
+  RECEIVE = vector_recv,
+  SEND = vector_send,
+  STORAGE = external
+);
+
+-- functions on vector
+
+CREATE FUNCTION l2_distance(vector, vector) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_vector_l2_distance'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION inner_product(vector, vector) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_vector_inner_product'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION cosine_distance(vector, vector) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_vector_cosine_distance'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION l1_distance(vector, vector) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_vector_l1_distance'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_dims(vector) RETURNS integer
+  AS 'MODULE_PATHNAME', 'vdb_vector_dims'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_norm(vector) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_vector_norm'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION l2_norm(vector) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_vector_norm'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION l2_normalize(vector) RETURNS vector
+  AS 'MODULE_PATHNAME', 'vdb_vector_l2_normalize'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION binary_quantize(vector) RETURNS bit
+  AS 'MODULE_PATHNAME', 'vdb_vector_binary_quantize'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION subvector(vector, integer, integer) RETURNS vector
+  AS 'MODULE_PATHNAME', 'vdb_vector_subvector'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+-- what stands behind operators, operator classes and aggregates of vector
+
+CREATE FUNCTION vector_add(vector, vector) RETURNS vector
+  AS 'MODULE_PATHNAME', 'vdb_vector_add'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_sub(vector, vector) RETURNS vector
+  AS 'MODULE_PATHNAME', 'vdb_vector_sub'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_mul(vector, vector) RETURNS vector
+  AS 'MODULE_PATHNAME', 'vdb_vector_mul'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_concat(vector, vector) RETURNS vector
+  AS 'MODULE_PATHNAME', 'vdb_vector_concat'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_lt(vector, vector) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'vdb_vector_lt'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_le(vector, vector) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'vdb_vector_le'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_eq(vector, vector) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'vdb_vector_eq'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_ne(vector, vector) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'vdb_vector_ne'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_ge(vector, vector) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'vdb_vector_ge'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_gt(vector, vector) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'vdb_vector_gt'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_cmp(vector, vector) RETURNS integer
+  AS 'MODULE_PATHNAME', 'vdb_vector_cmp'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_l2_squared_distance(vector, vector) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_vector_l2_squared_distance'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_negative_inner_product(vector, vector) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_vector_negative_inner_product'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_spherical_distance(vector, vector) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_vector_spherical_distance'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_accum(double precision[], vector) RETURNS double precision[]
+  AS 'MODULE_PATHNAME', 'vdb_vector_accum'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_avg(double precision[]) RETURNS vector
+  AS 'MODULE_PATHNAME', 'vdb_vector_avg'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_combine(double precision[], double precision[]) RETURNS double precision[]
+  AS 'MODULE_PATHNAME', 'vdb_vector_combine'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE AGGREGATE avg(vector) (
+  SFUNC = vector_accum,
+  STYPE = double precision[],
+  FINALFUNC = vector_avg,
+  COMBINEFUNC = vector_combine,
+  INITCOND = '{0}',
+  PARALLEL = SAFE
+);
+
+CREATE AGGREGATE sum(vector) (
+  SFUNC = vector_add,
+  STYPE = vector,
+  COMBINEFUNC = vector_add,
+  PARALLEL = SAFE
+);
+
+-- operators on vector
+
+CREATE OPERATOR <-> (
+  LEFTARG = vector, RIGHTARG = vector, FUNCTION = l2_distance, COMMUTATOR = '<->'
+);
+CREATE OPERATOR <#> (
+  LEFTARG = vector, RIGHTARG = vector, FUNCTION = vector_negative_inner_product, COMMUTATOR = '<#>'
+);
+CREATE OPERATOR <=> (
+  LEFTARG = vector, RIGHTARG = vector, FUNCTION = cosine_distance, COMMUTATOR = '<=>'
+);
+CREATE OPERATOR <+> (
+  LEFTARG = vector, RIGHTARG = vector, FUNCTION = l1_distance, COMMUTATOR = '<+>'
+);
+CREATE OPERATOR + (
+  LEFTARG = vector, RIGHTARG = vector, FUNCTION = vector_add, COMMUTATOR = +
+);
+CREATE OPERATOR - (
+  LEFTARG = vector, RIGHTARG = vector, FUNCTION = vector_sub
+);
+CREATE OPERATOR * (
+  LEFTARG = vector, RIGHTARG = vector, FUNCTION = vector_mul, COMMUTATOR = *
+);
+CREATE OPERATOR || (
+  LEFTARG = vector, RIGHTARG = vector, FUNCTION = vector_concat
+);
+CREATE OPERATOR < (
+  LEFTARG = vector, RIGHTARG = vector, FUNCTION = vector_lt,
+  COMMUTATOR = > , NEGATOR = >= ,
+  RESTRICT = scalarltsel, JOIN = scalarltjoinsel
+);
+CREATE OPERATOR <= (
+  LEFTARG = vector, RIGHTARG = vector, FUNCTION = vector_le,
+  COMMUTATOR = >= , NEGATOR = > ,
+  RESTRICT = scalarlesel, JOIN = scalarlejoinsel
+);
+CREATE OPERATOR = (
+  LEFTARG = vector, RIGHTARG = vector, FUNCTION = vector_eq,
+  COMMUTATOR = = , NEGATOR = <> ,
+  RESTRICT = eqsel, JOIN = eqjoinsel
+);
+CREATE OPERATOR <> (
+  LEFTARG = vector, RIGHTARG = vector, FUNCTION = vector_ne,
+  COMMUTATOR = <> , NEGATOR = = ,
+  RESTRICT = neqsel, JOIN = neqjoinsel
+);
+CREATE OPERATOR >= (
+  LEFTARG = vector, RIGHTARG = vector, FUNCTION = vector_ge,
+  COMMUTATOR = <= , NEGATOR = < ,
+  RESTRICT = scalargesel, JOIN = scalargejoinsel
+);
+CREATE OPERATOR > (
+  LEFTARG = vector, RIGHTARG = vector, FUNCTION = vector_gt,
+  COMMUTATOR = < , NEGATOR = <= ,
+  RESTRICT = scalargtsel, JOIN = scalargtjoinsel
+);
+
+CREATE OPERATOR CLASS vector_ops
+  DEFAULT FOR TYPE vector USING btree AS
+  OPERATOR 1 < ,
+  OPERATOR 2 <= ,
+  OPERATOR 3 = ,
+  OPERATOR 4 >= ,
+  OPERATOR 5 > ,
+  FUNCTION 1 vector_cmp(vector, vector);
+
+-- halfvec
+
+CREATE TYPE halfvec;
+
+CREATE FUNCTION halfvec_in(cstring, oid, integer) RETURNS halfvec
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_in'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_out(halfvec) RETURNS cstring
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_out'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_typmod_in(cstring[]) RETURNS integer
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_typmod_in'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_recv(internal, oid, integer) RETURNS halfvec
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_recv'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_send(halfvec) RETURNS bytea
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_send'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE TYPE halfvec (
+  INPUT = halfvec_in,
+  OUTPUT = halfvec_out,
+  TYPMOD_IN = halfvec_typmod_in,
+  RECEIVE = halfvec_recv,
+  SEND = halfvec_send,
+  STORAGE = external
+);
+
+-- functions on halfvec
+
+CREATE FUNCTION l2_distance(halfvec, halfvec) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_l2_distance'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION inner_product(halfvec, halfvec) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_inner_product'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION cosine_distance(halfvec, halfvec) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_cosine_distance'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION l1_distance(halfvec, halfvec) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_l1_distance'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_dims(halfvec) RETURNS integer
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_dims'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION l2_norm(halfvec) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_norm'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION l2_normalize(halfvec) RETURNS halfvec
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_l2_normalize'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION binary_quantize(halfvec) RETURNS bit
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_binary_quantize'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION subvector(halfvec, integer, integer) RETURNS halfvec
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_subvector'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+-- what stands behind operators, operator classes and aggregates of halfvec
+
+CREATE FUNCTION halfvec_add(halfvec, halfvec) RETURNS halfvec
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_add'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_sub(halfvec, halfvec) RETURNS halfvec
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_sub'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_mul(halfvec, halfvec) RETURNS halfvec
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_mul'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_concat(halfvec, halfvec) RETURNS halfvec
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_concat'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_lt(halfvec, halfvec) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_lt'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_le(halfvec, halfvec) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_le'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_eq(halfvec, halfvec) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_eq'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_ne(halfvec, halfvec) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_ne'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_ge(halfvec, halfvec) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_ge'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_gt(halfvec, halfvec) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_gt'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_cmp(halfvec, halfvec) RETURNS integer
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_cmp'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_l2_squared_distance(halfvec, halfvec) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_l2_squared_distance'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_negative_inner_product(halfvec, halfvec) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_negative_inner_product'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_spherical_distance(halfvec, halfvec) RETURNS float8
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_spherical_distance'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_accum(double precision[], halfvec) RETURNS double precision[]
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_accum'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_avg(double precision[]) RETURNS halfvec
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_avg'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_combine(double precision[], double precision[]) RETURNS double precision[]
+  AS 'MODULE_PATHNAME', 'vdb_vector_combine'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE AGGREGATE avg(halfvec) (
+  SFUNC = halfvec_accum,
+  STYPE = double precision[],
+  FINALFUNC = halfvec_avg,
+  COMBINEFUNC = halfvec_combine,
+  INITCOND = '{0}',
+  PARALLEL = SAFE
+);
+
+CREATE AGGREGATE sum(halfvec) (
+  SFUNC = halfvec_add,
+  STYPE = halfvec,
+  COMBINEFUNC = halfvec_add,
+  PARALLEL = SAFE
+);
+
+-- operators on halfvec
+
+CREATE OPERATOR <-> (
+  LEFTARG = halfvec, RIGHTARG = halfvec, FUNCTION = l2_distance, COMMUTATOR = '<->'
+);
+CREATE OPERATOR <#> (
+  LEFTARG = halfvec, RIGHTARG = halfvec, FUNCTION = halfvec_negative_inner_product, COMMUTATOR = '<#>'
+);
+CREATE OPERATOR <=> (
+  LEFTARG = halfvec, RIGHTARG = halfvec, FUNCTION = cosine_distance, COMMUTATOR = '<=>'
+);
+CREATE OPERATOR <+> (
+  LEFTARG = halfvec, RIGHTARG = halfvec, FUNCTION = l1_distance, COMMUTATOR = '<+>'
+);
+CREATE OPERATOR + (
+  LEFTARG = halfvec, RIGHTARG = halfvec, FUNCTION = halfvec_add, COMMUTATOR = +
+);
+CREATE OPERATOR - (
+  LEFTARG = halfvec, RIGHTARG = halfvec, FUNCTION = halfvec_sub
+);
+CREATE OPERATOR * (
+  LEFTARG = halfvec, RIGHTARG = halfvec, FUNCTION = halfvec_mul, COMMUTATOR = *
+);
+CREATE OPERATOR || (
+  LEFTARG = halfvec, RIGHTARG = halfvec, FUNCTION = halfvec_concat
+);
+CREATE OPERATOR < (
+  LEFTARG = halfvec, RIGHTARG = halfvec, FUNCTION = halfvec_lt,
+  COMMUTATOR = > , NEGATOR = >= ,
+  RESTRICT = scalarltsel, JOIN = scalarltjoinsel
+);
+CREATE OPERATOR <= (
+  LEFTARG = halfvec, RIGHTARG = halfvec, FUNCTION = halfvec_le,
+  COMMUTATOR = >= , NEGATOR = > ,
+  RESTRICT = scalarlesel, JOIN = scalarlejoinsel
+);
+CREATE OPERATOR = (
+  LEFTARG = halfvec, RIGHTARG = halfvec, FUNCTION = halfvec_eq,
+  COMMUTATOR = = , NEGATOR = <> ,
+  RESTRICT = eqsel, JOIN = eqjoinsel
+);
+CREATE OPERATOR <> (
+  LEFTARG = halfvec, RIGHTARG = halfvec, FUNCTION = halfvec_ne,
+  COMMUTATOR = <> , NEGATOR = = ,
+  RESTRICT = neqsel, JOIN = neqjoinsel
+);
+CREATE OPERATOR >= (
+  LEFTARG = halfvec, RIGHTARG = halfvec, FUNCTION = halfvec_ge,
+  COMMUTATOR = <= , NEGATOR = < ,
+  RESTRICT = scalargesel, JOIN = scalargejoinsel
+);
+CREATE OPERATOR > (
+  LEFTARG = halfvec, RIGHTARG = halfvec, FUNCTION = halfvec_gt,
+  COMMUTATOR = < , NEGATOR = <= ,
+  RESTRICT = scalargtsel, JOIN = scalargtjoinsel
+);
+
+CREATE OPERATOR CLASS halfvec_ops
+  DEFAULT FOR TYPE halfvec USING btree AS
+  OPERATOR 1 < ,
+  OPERATOR 2 <= ,
+  OPERATOR 3 = ,
+  OPERATOR 4 >= ,
+  OPERATOR 5 > ,
+  FUNCTION 1 halfvec_cmp(halfvec, halfvec);
+
+-- casts
+
+CREATE FUNCTION vector(vector, integer, boolean) RETURNS vector
+  AS 'MODULE_PATHNAME', 'vdb_vector_enforce_typmod'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION array_to_vector(integer[], integer, boolean) RETURNS vector
+  AS 'MODULE_PATHNAME', 'vdb_vector_from_array'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION array_to_vector(real[], integer, boolean) RETURNS vector
+  AS 'MODULE_PATHNAME', 'vdb_vector_from_array'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION array_to_vector(double precision[], integer, boolean) RETURNS vector
+  AS 'MODULE_PATHNAME', 'vdb_vector_from_array'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION array_to_vector(numeric[], integer, boolean) RETURNS vector
+  AS 'MODULE_PATHNAME', 'vdb_vector_from_array'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_to_float4(vector, integer, boolean) RETURNS real[]
+  AS 'MODULE_PATHNAME', 'vdb_vector_to_float4'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec(halfvec, integer, boolean) RETURNS halfvec
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_enforce_typmod'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION array_to_halfvec(integer[], integer, boolean) RETURNS halfvec
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_from_array'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION array_to_halfvec(real[], integer, boolean) RETURNS halfvec
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_from_array'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION array_to_halfvec(double precision[], integer, boolean) RETURNS halfvec
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_from_array'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION array_to_halfvec(numeric[], integer, boolean) RETURNS halfvec
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_from_array'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_to_float4(halfvec, integer, boolean) RETURNS real[]
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_to_float4'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION halfvec_to_vector(halfvec, integer, boolean) RETURNS vector
+  AS 'MODULE_PATHNAME', 'vdb_halfvec_to_vector'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vector_to_halfvec(vector, integer, boolean) RETURNS halfvec
+  AS 'MODULE_PATHNAME', 'vdb_vector_to_halfvec'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+-- Implicit and assignment as in pgvector. Because vector turns into real[] by itself, operators on
+-- real[] would capture vector operators called with an array: never define any.
+CREATE CAST (vector AS vector)
+  WITH FUNCTION vector(vector, integer, boolean) AS IMPLICIT;
+CREATE CAST (halfvec AS halfvec)
+  WITH FUNCTION halfvec(halfvec, integer, boolean) AS IMPLICIT;
+CREATE CAST (vector AS halfvec)
+  WITH FUNCTION vector_to_halfvec(vector, integer, boolean) AS IMPLICIT;
+CREATE CAST (halfvec AS vector)
+  WITH FUNCTION halfvec_to_vector(halfvec, integer, boolean) AS ASSIGNMENT;
+CREATE CAST (vector AS real[])
+  WITH FUNCTION vector_to_float4(vector, integer, boolean) AS IMPLICIT;
+CREATE CAST (halfvec AS real[])
+  WITH FUNCTION halfvec_to_float4(halfvec, integer, boolean) AS ASSIGNMENT;
+CREATE CAST (integer[] AS vector)
+  WITH FUNCTION array_to_vector(integer[], integer, boolean) AS ASSIGNMENT;
+CREATE CAST (real[] AS vector)
+  WITH FUNCTION array_to_vector(real[], integer, boolean) AS ASSIGNMENT;
+CREATE CAST (double precision[] AS vector)
+  WITH FUNCTION array_to_vector(double precision[], integer, boolean) AS ASSIGNMENT;
+CREATE CAST (numeric[] AS vector)
+  WITH FUNCTION array_to_vector(numeric[], integer, boolean) AS ASSIGNMENT;
+CREATE CAST (integer[] AS halfvec)
+  WITH FUNCTION array_to_halfvec(integer[], integer, boolean) AS ASSIGNMENT;
+CREATE CAST (real[] AS halfvec)
+  WITH FUNCTION array_to_halfvec(real[], integer, boolean) AS ASSIGNMENT;
+CREATE CAST (double precision[] AS halfvec)
+  WITH FUNCTION array_to_halfvec(double precision[], integer, boolean) AS ASSIGNMENT;
+CREATE CAST (numeric[] AS halfvec)
+  WITH FUNCTION array_to_halfvec(numeric[], integer, boolean) AS ASSIGNMENT;
