@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that includes point one way: each folder of src/ includes only those it stands on."""
+"""Checks that includes point one way: each folder of src/ includes only those it stands on; and that
+setjmp stays behind its wall."""
 
 import pathlib
 import re
@@ -33,17 +34,23 @@ OWNERS = {
     r"|pgstat|port|portability|postgres|replication|storage|tcop|utils)(/|\.h|_fe\.h)": ["pg"],
     r"libpq-fe\.h": [],
 }
+# Words that belong to one file: the wall between C++ exceptions and PostgreSQL's longjmp.
+WORDS = {r"\b(sigsetjmp|PG_TRY|PG_CATCH)\b": ["pg/guard.h"]}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 
 
 def problems(path):
     folder = path.relative_to(SRC).parts[0]
     for number, line in enumerate(path.read_text().splitlines(), 1):
+        place = f"src/{path.relative_to(SRC)}:{number}"
+        for pattern, owners in WORDS.items():
+            match = re.search(pattern, line.split("//")[0])
+            if match and str(path.relative_to(SRC)) not in owners:
+                yield f"{place}: {match.group()} belongs to {owners[0]}"
         match = INCLUDE.match(line)
         if match is None:
             continue
         quote, target = match.groups()
-        place = f"src/{path.relative_to(SRC)}:{number}"
         if (SRC / target).exists():
             other = target.split("/")[0]
             if quote == "<":
