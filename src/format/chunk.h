@@ -8,7 +8,6 @@
 /// lists alone (ChunkGeometry).
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -16,10 +15,9 @@
 
 #include "base/metric.h"
 #include "base/status.h"
+#include "format/shape.h"
 
 namespace vdb::format {
-
-using Uuid = std::array<uint8_t, 16>;
 
 inline constexpr uint32_t kChunkVersion = 1;
 /// Largest plaintext of a chunk.
@@ -27,7 +25,6 @@ inline constexpr uint32_t kMaxChunkBytes = 32u << 20;
 inline constexpr uint32_t kRegionAOffset = 512;
 inline constexpr uint32_t kRegionBGap = 64;
 inline constexpr uint32_t kBlockRows = 32;
-inline constexpr uint32_t kMaxObjectDim = 16000;
 
 /// Which chunk of which index this is, and the shape of what it holds.
 struct ChunkHeader {
@@ -55,14 +52,16 @@ struct ListPlace {
   uint32_t c_offset;  // rows vectors; 0 without region C
 };
 
-/// Where everything is in a chunk whose lists have these rows.
-/// Errors: kInvalidArgument: more than kMaxChunkBytes, or a shape out of range.
+/// Where everything is in a chunk.
 struct ChunkGeometry {
   uint32_t a_bytes, b_offset, b_bytes, c_offset, c_bytes;
   uint32_t plain_bytes;  // of the whole document
   uint64_t rows;
   std::vector<ListPlace> lists;
 };
+
+/// The geometry of a chunk whose lists have these rows.
+/// Errors: kInvalidArgument: more than kMaxChunkBytes, no list, or a header out of range.
 Result<ChunkGeometry> LayOutChunk(const ChunkHeader& header, std::span<const uint32_t> list_rows);
 
 /// Bytes that one more list of `rows` rows adds to a chunk, for deciding when a chunk is full.

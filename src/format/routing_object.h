@@ -3,7 +3,6 @@
 /// byte.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -11,13 +10,15 @@
 
 #include "base/metric.h"
 #include "base/status.h"
-#include "format/chunk.h"
+#include "format/shape.h"
 
 namespace vdb::format {
 
 inline constexpr uint32_t kRoutingVersion = 1;
 /// Largest plaintext of a routing object.
 inline constexpr uint32_t kMaxRoutingBytes = 256u << 20;
+/// The centroids start here in the plaintext.
+inline constexpr uint32_t kCentroidsOffset = 512;
 
 /// The probing rule; the fields of index::Calibration, which says what they mean.
 struct RoutingCalibration {
