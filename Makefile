@@ -11,35 +11,37 @@ SOURCES = $(shell find src test -name '*.h' -o -name '*.cpp')
 
 ifndef VDB_MODULE
 
-MODULE = mkdir -p $(BUILD)/module && \
-	$(MAKE) -C $(BUILD)/module -f $(CURDIR)/Makefile VDB_MODULE=release VDB_CORE=$(CORE)
+MODULE = mkdir -p $(BUILD)/module && $(1) $(MAKE) --no-print-directory $(PARALLEL) \
+	-C $(BUILD)/module -f $(CURDIR)/Makefile VDB_MODULE=release VDB_CORE=$(CORE)
+PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 # Root's rights are needed only to write into the system's directories.
 SUDO := $(if $(or $(DESTDIR),$(filter 0,$(shell id -u))),,sudo)
 
 .DEFAULT_GOAL := all
-.PHONY: all deps core install uninstall dev demo check bench fuzz sanitize unit format tidy layers clean
+.PHONY: all deps configure core install uninstall dev demo check bench fuzz sanitize unit format tidy layers clean
 
 ## all: the module, in build/module
-all: core
-	@$(MODULE) all
+all: configure
+	@cmake --build $(CORE) --target vdbcore
+	@$(call MODULE) all
 
 ## deps: installs the Debian packages that are missing
 deps:
 	@$(TOOLS)/deps.sh
 
+configure:
+	@[ -f $(CORE)/build.ninja -a -z "$(CMAKE_ARGS)" ] || cmake -S . -B $(CORE) -G Ninja $(CMAKE_ARGS)
+
 ## core: libvdbcore.a and the unit tests, in build/core
-core:
-	@cmake -S . -B $(CORE) -G Ninja --log-level=WARNING $(CMAKE_ARGS)
+core: configure
 	@cmake --build $(CORE)
 
 ## install: into the PostgreSQL that PG_CONFIG names (DESTDIR works)
 install: all
-	@mkdir -p $(BUILD)/module && $(SUDO) $(MAKE) --no-print-directory -C $(BUILD)/module \
-		-f $(CURDIR)/Makefile VDB_MODULE=release VDB_CORE=$(CORE) DESTDIR=$(DESTDIR) install
+	@$(call MODULE,$(SUDO)) DESTDIR=$(DESTDIR) install
 
 uninstall:
-	@$(SUDO) $(MAKE) -C $(BUILD)/module -f $(CURDIR)/Makefile VDB_MODULE=release \
-		VDB_CORE=$(CORE) uninstall
+	@$(call MODULE,$(SUDO)) DESTDIR=$(DESTDIR) uninstall
 
 ## dev: what to run while writing: unit tests, then the SQL tests
 dev: deps
@@ -109,7 +111,8 @@ endif
 # With its own dependency tracking, so that a changed header rebuilds what includes it.
 %.o: %.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS) $(CPPFLAGS) $(PG_EXPORT) -fPIC -MMD -MP -c -o $@ $<
+	@echo "CXX $@"
+	@$(CXX) $(CXXFLAGS) $(CPPFLAGS) $(PG_EXPORT) -fPIC -MMD -MP -c -o $@ $<
 
 vdb_ext.so: $(VDB_CORE)/libvdbcore.a
 -include $(OBJS:.o=.d)

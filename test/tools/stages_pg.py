@@ -10,20 +10,15 @@ import stages_core
 from pg import REPO, Cluster, Installation, pg_config
 from stages_core import add, files
 
-PGXS_TEST = "src/test"  # below pgxs/
-
 
 def pgxs(part):
-    return pathlib.Path(pg_config("pkglibdir")) / "pgxs" / PGXS_TEST / part
-
-
-def has_module(name="module"):
-    return (REPO / "build" / name / "vdb_ext.so").exists()
+    """A part of PostgreSQL's own test tools, as postgresql-server-dev installs them."""
+    return pathlib.Path(pg_config("pkglibdir")) / "pgxs/src/test" / part
 
 
 def require_module():
     """Tests of a module that was not built have failed, not been skipped."""
-    if not has_module():
+    if not (REPO / "build/module/vdb_ext.so").exists():
         raise RuntimeError("the module was not built")
 
 
@@ -127,7 +122,7 @@ def tap():
         return 0, 0
     require_module()
     with Installation() as installation:
-        top = installation.stage("test/tap", "test/data")
+        top = installation.stage("test/tap", "test/data", "test/tools")
 
         def run_one(test):
             home = installation.work / pathlib.Path(test).stem
@@ -137,7 +132,7 @@ def tap():
                 PG_REGRESS=str(pgxs("regress/pg_regress")),
                 TESTDIR=str(home),
                 TMPDIR=str(home),
-                VDB_TEST_DATA=str(top / "test/data"),
+                VDB_TEST=str(top / "test"),
             )
             command = ["perl", "-I", pgxs("perl"), "-I", top / "test/tap", top / test]
             try:
