@@ -16,8 +16,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 constexpr size_t kGroup = 16;
 
 void ListKeys(const ListKeyQuery& query, const int32_t* products, const float* scale,
-              const float* norm_sq, const float* radius, size_t n, float* keys,
-              float* minima) noexcept {
+              const float* norm_sq, const float* radius, size_t n, float* keys, float* minima) {
   const hn::CappedTag<float, kGroup> f32;
   const hn::RebindToSigned<decltype(f32)> i32;
   const size_t lanes = hn::Lanes(f32);

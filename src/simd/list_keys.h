@@ -2,7 +2,7 @@
 /// order in which lists are scanned, and when to stop.
 ///
 /// Shapes:  products, scale, norm_sq, radius (round_up(n, 16),), 64-byte aligned; keys
-///          (round_up(n, 16),) and minima (round_up(n, 16) / 16,), 64-byte aligned.
+///          (round_up(n, 16),), 64-byte aligned; minima (round_up(n, 16) / 16,).
 /// Units:   search units. By distance: d = |q - c|, x = d - theta * radius, key = x * |x|. By
 ///          product: key = offset - <q, c> - theta * radius * |q|.
 /// Errors:  none (noexcept). A key that is not finite becomes -FLT_MAX: such a list is scanned
