@@ -5,27 +5,30 @@
 -- pgvector's types have our names, its operators our operators: one schema cannot hold both.
 DO $$
 DECLARE
-  owner text;
+  clash record;
 BEGIN
-  SELECT coalesce(e.extname, 'none') INTO owner
+  SELECT t.typname, e.extname INTO clash
     FROM pg_catalog.pg_type t
     LEFT JOIN pg_catalog.pg_depend d
       ON d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid
         AND d.deptype = 'e'
     LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
-    WHERE t.typname IN ('vector', 'halfvec')
-      AND t.typnamespace = pg_catalog.to_regnamespace('@extschema@')
+    WHERE t.typnamespace = pg_catalog.to_regnamespace('@extschema@')
+      AND t.typname IN ('vector', 'halfvec')
     ORDER BY t.typname DESC
     LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION USING
       ERRCODE = 'duplicate_object',
-      MESSAGE = 'schema "@extschema@" already has a type "vector" or "halfvec"',
-      DETAIL = pg_catalog.format('It belongs to extension "%s".', owner),
-      HINT = 'Create vdb_ext in another schema: CREATE SCHEMA vdb_types; CREATE EXTENSION vdb_ext SCHEMA vdb_types;'
+      MESSAGE = pg_catalog.format('type "%s" already exists in schema "%s"',
+                                  clash.typname, current_schema()),
+      DETAIL = CASE WHEN clash.extname IS NULL THEN 'It belongs to no extension.'
+                    ELSE pg_catalog.format('It belongs to extension "%s".', clash.extname) END,
+      HINT = 'Create vdb_ext in another schema: CREATE SCHEMA vectors; '
+        'CREATE EXTENSION vdb_ext SCHEMA vectors;'
         || CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_available_extensions
                                WHERE name = 'vdb_pgvector')
-           THEN ' Then CREATE EXTENSION vdb_pgvector indexes columns of pgvector''s types.'
+           THEN ' Extension vdb_pgvector then indexes columns of pgvector''s types.'
            ELSE '' END;
   END IF;
 END

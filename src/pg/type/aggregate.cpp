@@ -17,11 +17,12 @@ struct State {
 };
 
 // The functions are callable from SQL, so the array can be anything.
-State GetState(FunctionCallInfo fcinfo, int argument, const char* function) {
+State GetState(FunctionCallInfo fcinfo, int argument, const char* type, const char* function) {
   ArrayType* const array = PG_GETARG_ARRAYTYPE_P(argument);
   if (ARR_NDIM(array) != 1 || ARR_DIMS(array)[0] < 1 || ARR_HASNULL(array) ||
       ARR_ELEMTYPE(array) != FLOAT8OID) {
-    ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION), errmsg("%s: expected state array", function)));
+    ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+                    errmsg("%s_%s: expected state array", type, function)));
   }
   return {array, reinterpret_cast<float8*>(ARR_DATA_PTR(array)), ARR_DIMS(array)[0] - 1};
 }
@@ -47,7 +48,7 @@ void CheckSums(const State& state) {
 // accum(float8[], V)
 template <class V>
 Datum Accumulate(FunctionCallInfo fcinfo) {
-  State state = GetState(fcinfo, 0, "vector_accum");
+  State state = GetState(fcinfo, 0, V::kTypeName, "accum");
   const V* const vector = DatumGetVector<V>(PG_GETARG_DATUM(1));
   if (state.dim == 0) {
     CheckDim(V::kTypeName, vector->dim);
@@ -72,7 +73,7 @@ Datum Accumulate(FunctionCallInfo fcinfo) {
 // avg(float8[]): null when there was no row.
 template <class V>
 Datum Average(FunctionCallInfo fcinfo) {
-  const State state = GetState(fcinfo, 0, "vector_avg");
+  const State state = GetState(fcinfo, 0, V::kTypeName, "avg");
   const float8 count = state.values[0];
   if (count == 0) PG_RETURN_NULL();
   CheckDim(V::kTypeName, state.dim);
@@ -91,8 +92,8 @@ VDB_BOTH_TYPES(avg, Average)
 
 // combine(float8[], float8[]): the states of two parallel workers.
 VDB_FUNCTION(vdb_vector_combine) {
-  const State a = GetState(fcinfo, 0, "vector_combine");
-  const State b = GetState(fcinfo, 1, "vector_combine");
+  const State a = GetState(fcinfo, 0, "vector", "combine");
+  const State b = GetState(fcinfo, 1, "vector", "combine");
   if (a.values[0] == 0) PG_RETURN_ARRAYTYPE_P(b.array);
   if (b.values[0] == 0) PG_RETURN_ARRAYTYPE_P(a.array);
   CheckExpectedDim(a.dim, b.dim);
