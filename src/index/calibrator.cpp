@@ -1,0 +1,288 @@
+#include "index/calibrator.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "index/query.h"
+#include "quant/rabitq.h"
+#include "simd/distance.h"
+#include "simd/scan.h"
+
+namespace vdb::index {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// The rule is fitted at rank 10; the ranks beyond are what a search that misses some of the ten
+// finds instead.
+constexpr size_t kRank = 10;
+constexpr size_t kNeighbours = 20;
+
+// Queries are rows of the table, and new ones are a little harder: measured .01 on two real sets.
+constexpr float kRecallMargin = 0.015f;
+constexpr float kDefaultTheta = 1.0f;
+constexpr float kLargestTheta = 1e3f;
+
+// Near neighbours whose L1 / L2 ratio is outside the interval, on either side.
+constexpr double kL1Tail = 0.02;
+
+// Of so many queries the distances to all lists are kept, for mean_lists and its like.
+constexpr size_t kStatisticQueries = 250;
+
+constexpr uint64_t kRowsPerPoll = uint64_t{1} << 20;
+constexpr size_t kBestFirst = 12;
+
+struct Neighbour {
+  float distance;       // search units; L1: the distance itself
+  float l2;             // L1 only
+  float list_distance;  // PreparedQuery::ListDistance of its list
+  uint32_t list;
+};
+
+struct CalibrationQuery {
+  PreparedQuery prepared;
+  uint64_t id;
+  std::vector<Neighbour> nearest;  // ascending, at most kNeighbours
+
+  float Bound() const { return nearest.size() < kNeighbours ? kInfinity : nearest.back().distance; }
+  void Insert(const Neighbour& neighbour) {
+    if (!(neighbour.distance < Bound())) return;
+    if (nearest.size() == kNeighbours) nearest.pop_back();
+    const auto after = std::upper_bound(
+        nearest.begin(), nearest.end(), neighbour,
+        [](const Neighbour& a, const Neighbour& b) { return a.distance < b.distance; });
+    nearest.insert(after, neighbour);
+  }
+};
+
+float Quantile(std::vector<float>* values, double share) {
+  const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(values->size())));
+  const size_t index = std::clamp<size_t>(rank, 1, values->size()) - 1;
+  const auto nth = values->begin() + static_cast<ptrdiff_t>(index);
+  std::nth_element(values->begin(), nth, values->end());
+  return *nth;
+}
+
+}  // namespace
+
+struct Calibrator::Impl {
+  Impl(const Space& s, quant::CodeLayout l) : space(s), layout(l) {}
+
+  void ScanList(const EncodedList& list, uint32_t number, const QueryTerms& terms,
+                CalibrationQuery* query);
+  // From a neighbour's distance to what list distances are compared with.
+  float Reach(const Neighbour& neighbour, float l1_ratio_low) const;
+  // theta * R in the units of list distances.
+  float Margin(const CalibrationQuery& query, uint32_t list, float theta) const;
+  void FitL1(Calibration* out) const;
+  void FitTheta(Calibration* out) const;
+  void Measure(Calibration* out) const;
+
+  const Space& space;
+  quant::CodeLayout layout;
+  std::vector<float> vectors;  // L1 only: the queries as the user gave them
+  std::vector<CalibrationQuery> queries;
+  std::vector<float> radius;    // of each list
+  std::vector<uint32_t> rows;   // of each list
+  std::vector<float> distance;  // (lists, statistic queries)
+  size_t statistic_queries = 0;
+  std::vector<simd::Survivor> survivors;
+};
+
+Calibrator::Calibrator(const Space& space, quant::CodeLayout layout, std::span<const float> queries,
+                       std::span<const uint64_t> ids)
+    : impl_(std::make_unique<Impl>(space, layout)) {
+  impl_->queries.reserve(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    impl_->queries.push_back({PreparedQuery(space, layout), ids[i], {}});
+    impl_->queries.back().prepared.Prepare(queries.data() + i * space.dim());
+    impl_->queries.back().nearest.reserve(kNeighbours);
+  }
+  impl_->statistic_queries = std::min(ids.size(), kStatisticQueries);
+  if (space.metric() == Metric::kL1) impl_->vectors.assign(queries.begin(), queries.end());
+}
+
+Calibrator::~Calibrator() = default;
+
+void Calibrator::AddRowL1(uint64_t id, const float* vector, uint32_t list) {
+  const size_t dim = impl_->space.dim();
+  for (size_t i = 0; i < impl_->queries.size(); ++i) {
+    CalibrationQuery& query = impl_->queries[i];
+    const float* own = impl_->vectors.data() + i * dim;
+    const float distance = simd::L1(own, vector, dim);
+    if (!(distance < query.Bound()) || id == query.id) continue;
+    query.Insert({distance, std::sqrt(simd::L2Sq(own, vector, dim)), 0, list});
+  }
+}
+
+Status Calibrator::AddList(const EncodedList& list, const InterruptPoll& poll) {
+  const auto number = static_cast<uint32_t>(impl_->rows.size());
+  impl_->rows.push_back(list.rows);
+  impl_->radius.push_back(list.radius);
+  float norm_sq = 0;
+  for (uint32_t j = 0; j < impl_->layout.dim; ++j) {
+    const float component = list.scale * static_cast<float>(list.centroid[j]);
+    norm_sq += component * component;
+  }
+  if (impl_->survivors.size() < list.rows) impl_->survivors.resize(list.rows);
+  uint64_t work = 0;
+  for (size_t i = 0; i < impl_->queries.size(); ++i) {
+    CalibrationQuery& query = impl_->queries[i];
+    const QueryTerms terms = query.prepared.Terms(list.centroid, list.scale, norm_sq);
+    const float list_distance = query.prepared.ListDistance(terms);
+    if (i < impl_->statistic_queries) impl_->distance.push_back(list_distance);
+    if (impl_->space.metric() == Metric::kL1) {
+      for (Neighbour& neighbour : query.nearest) {
+        if (neighbour.list == number) neighbour.list_distance = list_distance;
+      }
+    } else if (list.rows > 0) {
+      impl_->ScanList(list, number, terms, &query);
+    }
+    work += list.rows;
+    if (work > kRowsPerPoll) {
+      VDB_RETURN_IF_ERROR(poll.Check());
+      work = 0;
+    }
+  }
+  return poll.Check();
+}
+
+void Calibrator::Impl::ScanList(const EncodedList& list, uint32_t number, const QueryTerms& terms,
+                                CalibrationQuery* query) {
+  const size_t blocks = (list.rows + quant::kBlockVectors - 1) / quant::kBlockVectors;
+  const size_t found =
+      simd::ScanBlocks(query->prepared.scan(), list.blocks, blocks, list.rows, nullptr, terms.add,
+                       terms.error, query->Bound(), survivors.data());
+  const auto begin = survivors.begin();
+  if (found >= 2 * kBestFirst) {
+    std::nth_element(begin, begin + kBestFirst, begin + static_cast<ptrdiff_t>(found),
+                     [](const simd::Survivor& a, const simd::Survivor& b) {
+                       return a.lower_bound < b.lower_bound;
+                     });
+  }
+  const float list_distance = query->prepared.ListDistance(terms);
+  for (size_t i = 0; i < found; ++i) {
+    const simd::Survivor& s = survivors[i];
+    if (!(s.lower_bound < query->Bound()) || list.ids[s.index] == query->id) continue;
+    float value = s.estimate;
+    if (layout.bits > 1) {
+      const uint8_t* record = list.ex_records + s.index * layout.ex_record_bytes();
+      value =
+          quant::ExEstimate(layout, query->prepared.scan(), record, s.ip, terms.add, terms.ex_error)
+              .value;
+    }
+    query->Insert({value, 0, list_distance, number});
+  }
+}
+
+float Calibrator::Impl::Reach(const Neighbour& neighbour, float l1_ratio_low) const {
+  if (space.estimator() == quant::Estimator::kInnerProduct) return neighbour.distance;
+  if (space.metric() == Metric::kL1) return neighbour.distance / l1_ratio_low;
+  return std::sqrt(std::max(neighbour.distance, 0.0f));
+}
+
+float Calibrator::Impl::Margin(const CalibrationQuery& query, uint32_t list, float theta) const {
+  const float margin = theta * radius[list];
+  if (space.estimator() != quant::Estimator::kInnerProduct) return margin;
+  return margin * std::sqrt(query.prepared.norm_sq());
+}
+
+void Calibrator::Impl::FitL1(Calibration* out) const {
+  std::vector<float> ratios;
+  for (const CalibrationQuery& query : queries) {
+    for (size_t i = 0; i < std::min(kRank, query.nearest.size()); ++i) {
+      const Neighbour& neighbour = query.nearest[i];
+      if (neighbour.l2 > 0) ratios.push_back(neighbour.distance / neighbour.l2);
+    }
+  }
+  if (ratios.empty()) return;
+  out->l1_ratio_low = Quantile(&ratios, kL1Tail);
+  out->l1_ratio_high = Quantile(&ratios, 1 - kL1Tail);
+}
+
+void Calibrator::Impl::FitTheta(Calibration* out) const {
+  std::vector<float> needed;
+  for (const CalibrationQuery& query : queries) {
+    if (query.nearest.empty()) continue;
+    // tau ends at the tenth distance, whichever of the ten is meant.
+    const size_t n = std::min(kRank, query.nearest.size());
+    const float reach = Reach(query.nearest[n - 1], out->l1_ratio_low);
+    for (size_t i = 0; i < n; ++i) {
+      const Neighbour& neighbour = query.nearest[i];
+      const float unit = Margin(query, neighbour.list, 1);
+      const float gap = neighbour.list_distance - reach;
+      // A list without extent needs no margin: its rows are where its centroid is.
+      needed.push_back(unit > 0 ? std::clamp(gap / unit, -kLargestTheta, kLargestTheta) : 0);
+    }
+  }
+  if (needed.empty()) return;
+  const float share = std::min(1.0f, out->recall_target + kRecallMargin);
+  out->theta = Quantile(&needed, share);
+}
+
+void Calibrator::Impl::Measure(Calibration* out) const {
+  struct Seen {
+    float key, reach;
+  };
+  double hits = 0, wanted = 0, lists = 0, codes = 0;
+  std::vector<float> counts;
+  for (size_t q = 0; q < queries.size(); ++q) {
+    const CalibrationQuery& query = queries[q];
+    if (query.nearest.empty()) continue;
+    const size_t rank = std::min(kRank, query.nearest.size());
+    std::vector<Seen> seen;
+    for (const Neighbour& n : query.nearest) {
+      seen.push_back(
+          {n.list_distance - Margin(query, n.list, out->theta), Reach(n, out->l1_ratio_low)});
+    }
+    std::sort(seen.begin(), seen.end(), [](const Seen& a, const Seen& b) { return a.key < b.key; });
+    // Lists come in order of key until the rank-th best distance found so far is within the next
+    // key. That distance only changes where a neighbour's list comes.
+    std::vector<float> best;
+    float reach = kInfinity;
+    for (const Seen& s : seen) {
+      if (!(s.key < reach)) break;
+      best.insert(std::upper_bound(best.begin(), best.end(), s.reach), s.reach);
+      if (best.size() >= rank) reach = best[rank - 1];
+    }
+    const float truth = Reach(query.nearest[rank - 1], out->l1_ratio_low);
+    const auto within = std::upper_bound(best.begin(), best.end(), truth);
+    hits += static_cast<double>(std::min<size_t>(within - best.begin(), rank));
+    wanted += static_cast<double>(rank);
+    if (q >= statistic_queries) continue;
+    double count = 0;
+    for (size_t list = 0; list < rows.size(); ++list) {
+      const float key = distance[list * statistic_queries + q] -
+                        Margin(query, static_cast<uint32_t>(list), out->theta);
+      if (rows[list] == 0 || !(key < reach)) continue;
+      ++count;
+      codes += rows[list];
+    }
+    lists += count;
+    counts.push_back(static_cast<float>(count));
+  }
+  if (wanted == 0) return;
+  out->measured_recall = static_cast<float>(hits / wanted);
+  if (counts.empty()) return;
+  out->mean_lists = static_cast<float>(lists / static_cast<double>(counts.size()));
+  out->mean_rows = static_cast<float>(codes / static_cast<double>(counts.size()));
+  out->p80_lists = Quantile(&counts, 0.8);
+}
+
+Calibration Calibrator::Finish(float recall_target) const {
+  Calibration out{};
+  out.theta = kDefaultTheta;
+  out.l1_ratio_low = out.l1_ratio_high = 1;
+  out.recall_target = recall_target;
+  out.measured_recall = -1;
+  for (const CalibrationQuery& query : impl_->queries) out.queries += !query.nearest.empty();
+  if (out.queries == 0) return out;
+  if (impl_->space.metric() == Metric::kL1) impl_->FitL1(&out);
+  impl_->FitTheta(&out);
+  impl_->Measure(&out);
+  return out;
+}
+
+}  // namespace vdb::index

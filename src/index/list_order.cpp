@@ -1,0 +1,100 @@
+#include "index/list_order.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "simd/list_keys.h"
+#include "simd/scan.h"
+
+namespace vdb::index {
+namespace {
+
+constexpr uint32_t kGroup = 16;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// The first batch comes from the 4 best groups, each later one from four times more: enough to make
+// tau small before many lists are sorted, and never more than log4(groups) passes.
+constexpr uint32_t kFirstGroups = 4;
+constexpr uint32_t kGroupGrowth = 4;
+
+template <class T>
+void EnsureSize(AlignedBuffer<T>* buffer, size_t size) {
+  if (buffer->size() < size) buffer->Reset(size);
+}
+
+}  // namespace
+
+void ListOrder::Begin(std::span<const Routing* const> routings, const PreparedQuery& query,
+                      bool by_product, bool by_distance) {
+  first_.clear();
+  uint32_t n = 0;
+  for (const Routing* routing : routings) {
+    first_.push_back(n);
+    n += (routing->n_lists + kGroup - 1) / kGroup * kGroup;
+  }
+  groups_ = n / kGroup;
+  EnsureSize(&products_, n);
+  EnsureSize(&keys_, n);
+  EnsureSize(&minima_, groups_);
+
+  simd::ListKeyQuery key_query{by_product, query.scan().q8_step, query.norm_sq(), query.offset(),
+                               0};
+  for (size_t s = 0; s < routings.size(); ++s) {
+    const Routing& routing = *routings[s];
+    if (routing.n_lists == 0) continue;
+    const uint32_t at = first_[s];
+    simd::RankCentroids(query.scan().q8, routing.interleaved, routing.sums, routing.n_lists,
+                        routing.dim, products_.data() + at);
+    key_query.theta = by_distance ? 0 : routing.calibration.theta;
+    simd::ListKeys(key_query, products_.data() + at, routing.scale, routing.norm_sq, routing.radius,
+                   routing.n_lists, keys_.data() + at, minima_.data() + at / kGroup);
+  }
+  batch_groups_ = kFirstGroups;
+  done_ = -kInfinity;
+  batch_.clear();
+  position_ = 0;
+}
+
+bool ListOrder::Refill(float limit) {
+  // A threshold under which there are at least batch_groups_ new keys: the batch_groups_-th
+  // smallest minimum that has not been in a batch yet. Keys are finite, so the last batch, with
+  // FLT_MAX for a threshold, leaves none out.
+  scratch_.clear();
+  const float* minima = minima_.data();
+  for (uint32_t g = 0; g < groups_; ++g) {
+    if (minima[g] > done_) scratch_.push_back(minima[g]);
+  }
+  float threshold = std::numeric_limits<float>::max();
+  if (scratch_.size() > batch_groups_) {
+    const auto nth = scratch_.begin() + batch_groups_ - 1;
+    std::nth_element(scratch_.begin(), nth, scratch_.end());
+    threshold = *nth;
+  }
+  // Keys at or over the limit are not wanted now: tau hardly ever grows. Those equal to it go
+  // along, so that `done_` stays a closed bound.
+  threshold = std::min(threshold, limit);
+  batch_.clear();
+  position_ = 0;
+  if (!(threshold > done_)) return false;
+  const float* keys = keys_.data();
+  for (uint32_t g = 0; g < groups_; ++g) {
+    if (minima[g] > threshold) continue;
+    for (uint32_t i = g * kGroup; i < (g + 1) * kGroup; ++i) {
+      if (keys[i] > done_ && keys[i] <= threshold) batch_.push_back({keys[i], i});
+    }
+  }
+  std::sort(batch_.begin(), batch_.end(), [](const Entry& a, const Entry& b) {
+    return a.key != b.key ? a.key < b.key : a.list < b.list;
+  });
+  done_ = threshold;
+  batch_groups_ *= kGroupGrowth;
+  return !batch_.empty();
+}
+
+ListOrder::Place ListOrder::PlaceOf(uint32_t list) const {
+  const auto after = std::upper_bound(first_.begin(), first_.end(), list);
+  const auto segment = static_cast<uint32_t>(after - first_.begin()) - 1;
+  return {segment, list - first_[segment]};
+}
+
+}  // namespace vdb::index

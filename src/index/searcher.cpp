@@ -1,0 +1,296 @@
+#include "index/searcher.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "index/candidates.h"
+#include "index/list_order.h"
+#include "index/list_scanner.h"
+#include "index/query.h"
+
+namespace vdb::index {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr size_t kRoundGrowth = 4;
+// Some milliseconds: a survivor costs as much as some dozen rows of the first scan.
+constexpr uint64_t kRowsPerPoll = uint64_t{1} << 20;
+constexpr uint64_t kSurvivorRows = 16;
+constexpr uint64_t kDeltaBatch = 256;
+
+// L1 / L2 of a pair lies between 1 and sqrt(D); near sqrt(2 D / pi) for components that are alike.
+// Uncalibrated searches take a wide interval around that.
+constexpr float kDefaultL1RatioLow = 0.5f;
+constexpr float kDefaultL1RatioHigh = 1.0f;
+
+struct FoundRow {
+  double order;     // the distance; infinity for NaN, which SQL sorts last as well
+  double distance;  // as given
+  RowId row;
+  float units;
+};
+
+// For a min-heap with the standard heap functions.
+struct Farther {
+  bool operator()(const FoundRow& a, const FoundRow& b) const {
+    return a.order != b.order ? a.order > b.order : a.row > b.row;
+  }
+};
+
+struct ParkedRow {
+  float lower_bound, upper_bound;
+  uint64_t number;
+};
+
+}  // namespace
+
+struct Searcher::Impl {
+  Impl(const Space& s, quant::CodeLayout layout) : space(s), query(s, layout), scanner(layout) {}
+
+  void Begin(std::span<const SegmentView> views, const float* vector, const SearchOptions& o);
+  void SetL1Ratio();
+  void AddDelta(const uint8_t* first_parts, size_t stride, size_t n, const uint64_t* numbers);
+  Status Next(Step* step, RowId* row, double* distance);
+  Status ScanRound();
+  Status Poll();
+  void TakeDelta();
+  bool BeginNextRound();
+  void SetExact(double distance);
+
+  const Space& space;
+  PreparedQuery query;
+  ListScanner scanner;
+  ListOrder order;
+  Candidates candidates;
+  std::vector<SegmentView> segments;
+  std::vector<const Routing*> routings;
+  SearchOptions options;
+  SearchStats stats;
+
+  std::vector<ParkedRow> parked;  // delta rows not taken
+  std::vector<float> delta_estimates, delta_bounds;
+  std::vector<FoundRow> found;  // heap: exact, not handed out
+  Candidate pending{};          // whose exact distance was asked for
+  bool has_pending = false;
+
+  float l1_ratio_low = 1, upper_scale = 1;
+  size_t k = 1;            // of this round
+  size_t lists_limit = 0;  // with options.probes
+  bool round_scanned = false;
+  size_t rescanned = 0, to_rescan = 0;
+  uint64_t work_polled = 0;
+  bool any_out = false;
+  double last_out = 0;
+};
+
+void Searcher::Impl::Begin(std::span<const SegmentView> views, const float* vector,
+                           const SearchOptions& o) {
+  options = o;
+  stats = {};
+  segments.assign(views.begin(), views.end());
+  routings.clear();
+  for (const SegmentView& view : segments) routings.push_back(view.routing);
+  query.Prepare(vector);
+  order.Begin(routings, query, space.estimator() == quant::Estimator::kInnerProduct,
+              options.probes > 0);
+  SetL1Ratio();
+  k = std::max<size_t>(options.first_k, 1);
+  candidates.Begin(k);
+  scanner.Begin(segments, &query, &candidates, upper_scale, &stats);
+  parked.clear();
+  found.clear();
+  has_pending = false;
+  lists_limit = options.probes;
+  round_scanned = false;
+  rescanned = to_rescan = 0;
+  work_polled = 0;
+  any_out = false;
+}
+
+void Searcher::Impl::SetL1Ratio() {
+  l1_ratio_low = upper_scale = 1;
+  if (space.metric() != Metric::kL1) return;
+  // One scale for the whole search: the widest interval of all segments.
+  float low = kInfinity, high = 0;
+  const float root = std::sqrt(static_cast<float>(space.dim()));
+  const auto widen = [&](float l, float h) {
+    low = std::min(low, l);
+    high = std::max(high, h);
+  };
+  for (const Routing* routing : routings) {
+    const Calibration& c = routing->calibration;
+    const bool measured = c.queries > 0 && c.l1_ratio_low > 0 && c.l1_ratio_high >= c.l1_ratio_low;
+    if (measured) widen(c.l1_ratio_low, c.l1_ratio_high);
+    if (!measured) widen(kDefaultL1RatioLow * root, kDefaultL1RatioHigh * root);
+  }
+  if (routings.empty()) widen(kDefaultL1RatioLow * root, kDefaultL1RatioHigh * root);
+  l1_ratio_low = low;
+  upper_scale = (high / low) * (high / low);
+}
+
+void Searcher::Impl::AddDelta(const uint8_t* first_parts, size_t stride, size_t n,
+                              const uint64_t* numbers) {
+  delta_estimates.resize(kDeltaBatch);
+  delta_bounds.resize(kDeltaBatch);
+  const QueryTerms terms = query.MeanTerms();
+  for (size_t start = 0; start < n; start += kDeltaBatch) {
+    const size_t count = std::min<size_t>(kDeltaBatch, n - start);
+    simd::ScanRows(query.scan(), first_parts + start * stride, stride, count, terms.add,
+                   terms.error, delta_estimates.data(), delta_bounds.data());
+    for (size_t i = 0; i < count; ++i) {
+      float low = delta_bounds[i];
+      float high = (2 * delta_estimates[i] - low) * upper_scale;
+      if (!(low == low)) low = -kInfinity;
+      if (!(high == high)) high = kInfinity;
+      parked.push_back({low, high, numbers[start + i]});
+      candidates.Offer(high);
+    }
+  }
+  stats.rows_scanned += n;
+}
+
+Status Searcher::Impl::Poll() {
+  const uint64_t work = stats.rows_scanned + kSurvivorRows * stats.survivors;
+  if (work - work_polled < kRowsPerPoll) return {};
+  work_polled = work;
+  return options.poll.Check();
+}
+
+Status Searcher::Impl::ScanRound() {
+  for (; rescanned < to_rescan; ++rescanned) {
+    VDB_RETURN_IF_ERROR(Poll());
+    VDB_RETURN_IF_ERROR(scanner.Rescan(rescanned));
+  }
+  for (;;) {
+    // A fixed number of probes takes lists whatever their keys.
+    if (options.probes > 0 && scanner.size() >= lists_limit) break;
+    const ListOrder::Entry* next = order.Next(options.probes > 0 ? kInfinity : candidates.tau());
+    if (next == nullptr) break;
+    const ListOrder::Place place = order.PlaceOf(next->list);
+    if (routings[place.segment]->lists[place.list].rows > 0) {
+      VDB_RETURN_IF_ERROR(Poll());
+      VDB_RETURN_IF_ERROR(scanner.Scan(place.segment, place.list));
+    }
+    order.Pop();
+  }
+  TakeDelta();
+  candidates.Prepare();
+  ++stats.rounds;
+  return {};
+}
+
+void Searcher::Impl::TakeDelta() {
+  const float limit = candidates.tau();
+  size_t kept = 0;
+  for (const ParkedRow& row : parked) {
+    if (row.lower_bound <= limit) {
+      candidates.AddCounted(kDeltaRow | row.number, row.lower_bound, row.upper_bound);
+    } else {
+      parked[kept++] = row;
+    }
+  }
+  stats.survivors += parked.size() - kept;
+  parked.resize(kept);
+}
+
+bool Searcher::Impl::BeginNextRound() {
+  if (candidates.tau() == kInfinity) {
+    // Fewer than k rows in all that may be scanned, and all are out.
+    if (options.probes == 0 || order.Next(kInfinity) == nullptr) return false;
+    lists_limit += options.probes;
+    k = candidates.size() + std::max<size_t>(options.first_k, 1);
+  } else {
+    k *= kRoundGrowth;
+  }
+  candidates.BeginRound(k);
+  for (const ParkedRow& row : parked) candidates.Offer(row.upper_bound);
+  rescanned = 0;
+  to_rescan = scanner.size();
+  round_scanned = false;
+  return true;
+}
+
+Status Searcher::Impl::Next(Step* step, RowId* row, double* distance) {
+  if (has_pending) return Internal("the last exact distance has not been answered");
+  for (;;) {
+    if (!round_scanned) {
+      VDB_RETURN_IF_ERROR(ScanRound());
+      round_scanned = true;
+    }
+    const Candidate* candidate = candidates.NextReady();
+    if (!found.empty() && found.front().units <= candidates.tau() &&
+        (candidate == nullptr || candidate->lower_bound >= found.front().units)) {
+      std::pop_heap(found.begin(), found.end(), Farther());
+      *step = Step::kRow;
+      *row = found.back().row;
+      *distance = found.back().distance;
+      last_out = any_out ? std::max(last_out, found.back().order) : found.back().order;
+      any_out = true;
+      found.pop_back();
+      return {};
+    }
+    if (candidate != nullptr) {
+      pending = *candidate;
+      has_pending = true;
+      candidates.PopReady();
+      *step = Step::kNeedExact;
+      *row = pending.row;
+      return {};
+    }
+    if (!BeginNextRound()) {
+      *step = Step::kDone;
+      return {};
+    }
+  }
+}
+
+void Searcher::Impl::SetExact(double distance) {
+  if (!has_pending) return;
+  has_pending = false;
+  ++stats.exact;
+  FoundRow result{distance, distance, pending.row, space.ToSearchUnits(distance, l1_ratio_low)};
+  if (std::isnan(distance)) {
+    // A zero query under cosine is as far from everything: all rows are NaN and may go out at once.
+    // Elsewhere NaN comes from overflow and goes out last.
+    result.order = kInfinity;
+    result.units = space.metric() == Metric::kCosine ? -kInfinity : kInfinity;
+  }
+  candidates.SetValue(pending.number, result.units);
+  if (any_out && result.order < last_out) {
+    ++stats.late;
+    if (!options.relaxed_order) return;
+  }
+  found.push_back(result);
+  std::push_heap(found.begin(), found.end(), Farther());
+}
+
+Searcher::Searcher(const Space& space, quant::CodeLayout layout)
+    : impl_(std::make_unique<Impl>(space, layout)) {}
+Searcher::~Searcher() = default;
+
+void Searcher::Begin(std::span<const SegmentView> segments, const float* query,
+                     const SearchOptions& options) {
+  impl_->Begin(segments, query, options);
+}
+
+void Searcher::AddDelta(const uint8_t* first_parts, size_t stride, size_t n,
+                        const uint64_t* numbers) {
+  impl_->AddDelta(first_parts, stride, n, numbers);
+}
+
+Status Searcher::Next(Step* step, RowId* row, double* distance) {
+  return impl_->Next(step, row, distance);
+}
+
+void Searcher::SetExact(double distance) { impl_->SetExact(distance); }
+
+void Searcher::Reject() {
+  if (!impl_->has_pending) return;
+  impl_->has_pending = false;
+  ++impl_->stats.rejected;
+}
+
+const SearchStats& Searcher::stats() const { return impl_->stats; }
+
+}  // namespace vdb::index
