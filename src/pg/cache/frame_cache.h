@@ -22,12 +22,16 @@
 #include <vector>
 
 #include "base/status.h"
+#include "engine/s3fifo.h"
 #include "index/searcher.h"
 #include "pg/pg.h"
 
 namespace vdb::pg {
 
 using index::kFrameBytes;
+
+struct Arena;
+class LocalPins;
 
 /// What a frame holds, in the order in which it is worth keeping.
 enum class FrameKind : uint8_t { kRouting = 0, kFirstCodes = 1, kExCodes = 2, kVectors = 3 };
@@ -68,34 +72,32 @@ class FrameLoader {
                       uint64_t* bytes_read) = 0;
 };
 
-class FrameCache;
-
 /// Frames that are pinned together and released together: by Release, by the end of the resource
-/// owner they were pinned under, or at the end of the process, whichever comes first.
+/// owner they were pinned under, or by the end of the process, whichever comes first.
 class PinSet {
  public:
-  PinSet();
-  ~PinSet();
+  PinSet() = default;
+  ~PinSet() { Release(); }
   PinSet(const PinSet&) = delete;
   PinSet& operator=(const PinSet&) = delete;
 
   /// Unpins all and frees private copies. Calls nothing of PostgreSQL.
   void Release() noexcept;
-  bool empty() const { return pins_.empty() && private_.empty(); }
+  bool empty() const { return pins_.empty() && frames_.empty() && images_.empty(); }
 
  private:
   friend class FrameCache;
-  friend struct LocalPins;
+  friend class LocalPins;
   struct Pinned {
     uint32_t slot;
     ResourceOwner owner;
   };
-  void ReleaseFrom(size_t first_pin, size_t first_private) noexcept;
 
   std::vector<Pinned> pins_;
-  std::vector<uint8_t*> private_;  // frames read past a full arena
-  std::vector<uint32_t> images_;   // private routing images, see image_cache in frame_cache.cpp
-  PinSet *next_ = nullptr, *previous_ = nullptr;  // all sets of the backend
+  std::vector<uint8_t*> frames_;              // private copies
+  std::vector<struct PrivateImage*> images_;  // likewise
+  bool listed_ = false;                       // among the backend's sets with pins
+  PinSet *next_ = nullptr, *previous_ = nullptr;
 };
 
 /// What vdb.stat_cache shows. Counters since the last reset.
@@ -113,21 +115,21 @@ class FrameCache {
   static FrameCache& Get();
 
   /// Pins all requested frames and writes their addresses to `out`. Frames that are not there are
-  /// read by `loader`, in one call for all that no other backend is reading, before waiting for
-  /// those that one is. While it waits it holds no pin of this call.
+  /// read by `loader`: in one call all that no other backend is reading, before waiting for those
+  /// that one is. While it waits it holds no pin of this call.
   /// On a failure nothing of this call stays pinned. May throw ErrorPending.
   /// Errors: the loader's; kResourceExhausted: the arena is full of pinned frames and so is the
   /// private memory that a backend may use instead.
   Status Pin(std::span<const FrameRequest> requests, FrameLoader& loader, PinSet* pins,
              const uint8_t** out);
 
-  /// Writes an image of `bytes` bytes, or says why it cannot. May throw ErrorPending; must not call
-  /// the cache.
+  /// Writes an image to the bytes given, or says why it cannot. May throw ErrorPending; must not
+  /// call the cache.
   using ImageBuilder = std::function<Status(std::span<uint8_t>)>;
 
-  /// Pins an image that is larger than a frame (routing) and lies in adjacent frames; `object` is
-  /// what it is built from. Built once for all backends; those that come meanwhile wait. Where no
-  /// run of frames is free enough, it is built in private memory, and the last such is kept.
+  /// Pins an image of any size (routing), which lies in adjacent frames; `object` is what it is
+  /// built from. Built once for all backends; those that come meanwhile wait. Where no run of
+  /// frames can be had, it is built in private memory, and the last such is kept.
   /// May throw ErrorPending. Errors: the builder's.
   Status PinImage(const ObjectKey& object, size_t bytes, const ImageBuilder& builder, PinSet* pins,
                   const uint8_t** image);
@@ -135,6 +137,44 @@ class FrameCache {
   /// Includes what this backend has counted but not yet told the others.
   CacheStats Stats();
   void ResetStats();
+
+ private:
+  struct Key {
+    ObjectKey object;
+    uint32_t frame;
+    uint32_t hash;
+  };
+  struct Batch;
+  enum class Found { kPinned, kLoading, kAbsent };
+
+  FrameCache(const Arena& arena, LocalPins& local) : arena_(arena), local_(local) {}
+
+  static Key KeyOf(const ObjectKey& object, uint32_t frame);
+  bool PinSlot(uint32_t slot, const Key& key, FrameKind kind, PinSet* pins);
+  const uint8_t* TryPin(const Key& key, FrameKind kind, PinSet* pins);
+  Found FindLocked(const Key& key, FrameKind kind, PinSet* pins, uint32_t* slot);
+  void LinkLocked(uint32_t slot, const Key& key, FrameKind kind);
+  void Publish(uint32_t slot, PinSet* pins);
+  void Wait(uint32_t slot, uint32_t generation);
+
+  Status PinMissing(Batch& batch);
+  void TakeFrames(Batch& batch);
+  engine::S3Fifo::Verdict Judge(uint32_t slot, engine::S3Fifo::Queue queue) const;
+  void ClaimMissing(Batch& batch);
+  Status Load(Batch& batch);
+  void WaitForOthers(Batch& batch);
+
+  // image.cpp
+  uint32_t TakeImageSlot();
+  bool TakeRun(uint32_t image, uint32_t n_frames);
+  uint32_t FindRunLocked(uint32_t n_frames, bool over_images) const;
+  bool TakeRunLocked(uint32_t first, uint32_t n_frames, std::vector<uint32_t>* images);
+  bool EvictLocked(uint32_t slot);
+  Status BuildPrivateImage(const ObjectKey& object, size_t bytes, const ImageBuilder& builder,
+                           PinSet* pins, const uint8_t** image);
+
+  const Arena& arena_;
+  LocalPins& local_;
 };
 
 /// Defines vdb.cache_size and asks for shared memory when the library is being preloaded. For
