@@ -182,7 +182,8 @@ Status FrameCache::Pin(std::span<const FrameRequest> requests, FrameLoader& load
   }
   local_.Count(kHits, requests.size() - batch.missing.size());
   local_.Count(kMisses, batch.missing.size());
-  Status status = PinMissing(batch);
+  Status status = loader.Prepare(batch.missing.front());
+  if (status.ok()) status = PinMissing(batch);
   if (!status.ok()) local_.ReleaseFrom(pins, first_pin);
   return status;
 }

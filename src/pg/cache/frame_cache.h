@@ -66,6 +66,9 @@ struct FrameFill {
 class FrameLoader {
  public:
   virtual ~FrameLoader() = default;
+  /// Called before any frame is claimed, with one request that is missing: whatever may take long
+  /// or fail and is not the reading itself, such as getting a key.
+  virtual Status Prepare(uint32_t request) = 0;
   /// Fills all of them and adds the stored bytes read to *bytes_read. May throw ErrorPending; must
   /// not call the cache.
   virtual Status Load(std::span<const FrameRequest> requests, std::span<const FrameFill> fills,

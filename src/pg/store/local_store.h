@@ -21,13 +21,13 @@ class LocalObjectWriter {
  public:
   /// kBuild: pages are only dirtied, through a ring of buffers; the build logs the whole relation
   /// at its end. kLogged: full images in generic WAL, four pages a record.
+  /// The ring lives in the current memory context, which must outlive the writer.
   LocalObjectWriter(Relation index, WriteMode mode);
-  ~LocalObjectWriter();
   LocalObjectWriter(const LocalObjectWriter&) = delete;
   LocalObjectWriter& operator=(const LocalObjectWriter&) = delete;
 
-  /// Appends stored bytes to the object that was begun.
   void Begin(uint32_t segment);
+  /// Appends stored bytes to the object that was begun.
   void Append(std::span<const uint8_t> stored);
   /// Ends the object: its extents in stream order, neighbours merged.
   std::vector<Extent> Finish();
@@ -55,7 +55,6 @@ class ObjectKeys {
 /// Reads and opens frames of objects of one segment.
 class LocalObjectReader {
  public:
-  /// The ring of buffers lives in the current memory context, which must outlive the reader.
   LocalObjectReader(Relation index, uint32_t segment);
 
   /// Copies stored bytes [offset, offset + out.size()) of the object.
@@ -77,7 +76,7 @@ class LocalObjectReader {
  private:
   Relation index_;
   uint32_t segment_;
-  BufferAccessStrategy ring_;
+  BufferAccessStrategy ring_ = nullptr;
   BlockNumber blocks_ = 0;  // of the relation, when last looked
   AlignedBuffer<uint8_t> sealed_;
 };

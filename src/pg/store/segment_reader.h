@@ -2,8 +2,8 @@
 /// dead rows and TIDs from the index's pages. One for each segment of a scan.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -17,11 +17,10 @@ class IndexSegmentReader final : public index::SegmentReader {
  public:
   /// FrameRef::object counts the segment's chunks from 0. lists: of the segment's routing. dead:
   /// dead rows of each list, as the index's pages said when the scan began; empty: none are. All
-  /// must outlive the reader; the ring of buffers lives in the current memory context.
+  /// must outlive the reader.
   IndexSegmentReader(Relation index, const SegmentEntry& segment,
                      std::span<const index::ListEntry> lists, std::span<const uint32_t> dead,
                      ObjectKeys& keys);
-  ~IndexSegmentReader() override;
 
   // All may throw ErrorPending but Unpin.
   Status Pin(std::span<const index::FrameRef> frames, const uint8_t** addresses) override;
@@ -34,15 +33,24 @@ class IndexSegmentReader final : public index::SegmentReader {
 
  private:
   class Loader;
-  const ObjectEntry& ChunkOfSlot(uint32_t slot) const;
+  struct Recent {
+    uint32_t slot;
+    ItemPointerData tid;
+  };
+  static constexpr uint32_t kNoSlot = UINT32_MAX;
+
+  /// ereports.
+  Buffer ReadTidPage(const ObjectEntry& chunk, uint32_t page);
 
   Relation index_;
   const SegmentEntry& segment_;
   std::span<const index::ListEntry> lists_;
   std::span<const uint32_t> dead_;
+  ObjectKeys& keys_;
+  BlockNumber blocks_ = 0;  // of the relation, when last looked
   PinSet pins_;
   std::vector<FrameRequest> requests_;
-  std::unique_ptr<Loader> loader_;
+  std::array<Recent, 64> recent_;  // slots that had a living row, by slot
 };
 
 }  // namespace vdb::pg

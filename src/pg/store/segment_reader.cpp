@@ -1,0 +1,170 @@
+#include "pg/store/segment_reader.h"
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+
+#include "base/strcat.h"
+#include "format/geometry.h"
+#include "pg/am/tid_page.h"
+#include "pg/guard.h"
+
+namespace vdb::pg {
+namespace {
+
+// Frames that the operating system is told of ahead of the one being decrypted (10 us each): enough
+// to keep a disk busy, few enough to be read before they are needed again.
+constexpr size_t kPrefetchFrames = 16;
+
+FrameKind KindOf(const ObjectHeader& object, uint32_t frame) {
+  // A frame with the end of one region and the start of the next counts as the more wanted one.
+  const uint64_t start = uint64_t{frame} * kFrameBytes;
+  if (object.b_offset == 0 || start < object.b_offset) return FrameKind::kFirstCodes;
+  if (object.c_offset == 0 || start < object.c_offset) return FrameKind::kExCodes;
+  return FrameKind::kVectors;
+}
+
+}  // namespace
+
+/// Reads the missing frames of one Pin call from the index's pages. Costs nothing until there are.
+class IndexSegmentReader::Loader final : public FrameLoader {
+ public:
+  Loader(const IndexSegmentReader& reader, std::span<const index::FrameRef> frames)
+      : owner_(reader), frames_(frames) {}
+
+  Status Prepare(uint32_t request) override {
+    // Unwraps the index's key, which may run a command; what is then derived from it is cheap.
+    return owner_.keys_.CipherFor(ChunkOf(request).header).TakeStatus();
+  }
+
+  Status Load(std::span<const FrameRequest>, std::span<const FrameFill> fills,
+              uint64_t* bytes_read) override {
+    // In the order in which they lie on disk.
+    std::vector<FrameFill> order(fills.begin(), fills.end());
+    std::sort(order.begin(), order.end(), [this](const FrameFill& a, const FrameFill& b) {
+      const index::FrameRef &x = frames_[a.request], &y = frames_[b.request];
+      return x.object != y.object ? x.object < y.object : x.frame < y.frame;
+    });
+    LocalObjectReader pages(owner_.index_, owner_.segment_.header.segment);
+    const auto prefetch = [&](size_t i) {
+      if (i >= order.size()) return;
+      pages.Prefetch(ChunkOf(order[i].request), frames_[order[i].request].frame);
+    };
+    for (size_t i = 0; i < kPrefetchFrames; ++i) prefetch(i);
+    std::optional<crypto::ObjectCipher> cipher;
+    const ObjectEntry* previous = nullptr;
+    for (size_t i = 0; i < order.size(); ++i) {
+      prefetch(i + kPrefetchFrames);
+      const ObjectEntry& chunk = ChunkOf(order[i].request);
+      const uint32_t frame = frames_[order[i].request].frame;
+      if (&chunk != previous) {
+        VDB_ASSIGN_OR_RETURN(cipher, owner_.keys_.CipherFor(chunk.header));
+        previous = &chunk;
+      }
+      VDB_RETURN_IF_ERROR(pages.ReadFrame(chunk, *cipher, frame, order[i].target));
+      *bytes_read +=
+          format::FramePlainBytes(chunk.header.plain_bytes, frame) + format::kFrameTagBytes;
+    }
+    return {};
+  }
+
+ private:
+  const ObjectEntry& ChunkOf(uint32_t request) const {
+    return owner_.segment_.chunks[frames_[request].object];
+  }
+
+  const IndexSegmentReader& owner_;
+  std::span<const index::FrameRef> frames_;
+};
+
+IndexSegmentReader::IndexSegmentReader(Relation index, const SegmentEntry& segment,
+                                       std::span<const index::ListEntry> lists,
+                                       std::span<const uint32_t> dead, ObjectKeys& keys)
+    : index_(index), segment_(segment), lists_(lists), dead_(dead), keys_(keys) {
+  recent_.fill({kNoSlot, {}});
+}
+
+Status IndexSegmentReader::Pin(std::span<const index::FrameRef> frames, const uint8_t** addresses) {
+  requests_.resize(frames.size());
+  for (size_t i = 0; i < frames.size(); ++i) {
+    const index::FrameRef& frame = frames[i];
+    if (unlikely(frame.object >= segment_.chunks.size())) return Internal("no such chunk");
+    const ObjectHeader& chunk = segment_.chunks[frame.object].header;
+    requests_[i] = {ObjectKey::Of(chunk.id), frame.frame, KindOf(chunk, frame.frame)};
+  }
+  Loader loader(*this, frames);
+  return FrameCache::Get().Pin(requests_, loader, &pins_, addresses);
+}
+
+void IndexSegmentReader::Unpin() noexcept { pins_.Release(); }
+
+Buffer IndexSegmentReader::ReadTidPage(const ObjectEntry& chunk, uint32_t page) {
+  const BlockNumber block = ExtentBlock(chunk.tid_extents, page);
+  if (unlikely(block >= blocks_)) {
+    // Asking for the size is a system call: once a scan is enough.
+    blocks_ = RelationGetNumberOfBlocks(index_);
+    if (block >= blocks_) {
+      ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                      errmsg("index \"%s\" is truncated: block %u is missing",
+                             RelationGetRelationName(index_), block),
+                      errhint("REINDEX the index.")));
+    }
+  }
+  const Buffer buffer = ReadBufferExtended(index_, MAIN_FORKNUM, block, RBM_NORMAL, nullptr);
+  LockBuffer(buffer, BUFFER_LOCK_SHARE);
+  CheckPage(index_, buffer, PageKind::kTids, segment_.header.segment);
+  return buffer;
+}
+
+Result<bool> IndexSegmentReader::DeadRows(uint32_t list, std::span<uint32_t> mask) {
+  if (dead_.empty() || dead_[list] == 0) return false;
+  const index::ListEntry& entry = lists_[list];
+  const ObjectEntry& chunk = segment_.chunks[entry.object];
+  const uint32_t n_blocks = (entry.rows + kTidBlockSlots - 1) / kTidBlockSlots;
+  if (mask.size() < n_blocks) return Internal("mask is too short");
+  Call([&] {
+    TidPlace place = PlaceOfSlot(entry.first_slot - chunk.header.first_slot);
+    for (uint32_t done = 0; done < n_blocks; ++place.page, place.block = 0) {
+      const Buffer buffer = ReadTidPage(chunk, place.page);
+      const TidBlock* const blocks = TidBlocksOf(BufferGetPage(buffer));
+      for (; done < n_blocks && place.block < kTidBlocksPerPage; ++done, ++place.block) {
+        mask[done] = blocks[place.block].DeadMask();
+      }
+      UnlockReleaseBuffer(buffer);
+    }
+  });
+  return true;
+}
+
+Result<bool> IndexSegmentReader::Tid(uint32_t slot, ItemPointer tid) {
+  // A row is asked for twice: for its exact distance, and when it goes out.
+  Recent& recent = recent_[slot % recent_.size()];
+  if (recent.slot == slot) {
+    *tid = recent.tid;
+    return true;
+  }
+  if (slot >= segment_.header.n_slots) return Internal(StrCat("no slot ", slot));
+  const auto next = std::upper_bound(
+      segment_.chunks.begin(), segment_.chunks.end(), slot,
+      [](uint32_t s, const ObjectEntry& chunk) { return s < chunk.header.first_slot; });
+  const ObjectEntry& chunk = *std::prev(next);
+  const TidPlace place = PlaceOfSlot(slot - chunk.header.first_slot);
+  const bool alive = Call([&] {
+    const Buffer buffer = ReadTidPage(chunk, place.page);
+    const TidBlock& block = TidBlocksOf(BufferGetPage(buffer))[place.block];
+    *tid = block.tids[place.lane];
+    const bool dead = (block.DeadMask() >> place.lane & 1) != 0;
+    UnlockReleaseBuffer(buffer);
+    return !dead;
+  });
+  if (!alive) return false;
+  if (!ItemPointerIsValid(tid)) {
+    return Corruption(StrCat("slot ", slot, " of segment ", segment_.header.segment, " of index \"",
+                             RelationGetRelationName(index_), "\" has no row"))
+        .WithHint("REINDEX the index.");
+  }
+  recent = {slot, *tid};
+  return true;
+}
+
+}  // namespace vdb::pg
