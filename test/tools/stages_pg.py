@@ -122,7 +122,7 @@ def tap():
         return 0, 0
     require_module()
     with Installation() as installation:
-        top = installation.stage("test/tap", "test/data", "test/tools")
+        top = installation.stage("test/tap", "test/data", "test/tools", "src/base", "src/pg")
 
         def run_one(test):
             home = installation.work / pathlib.Path(test).stem
@@ -133,6 +133,8 @@ def tap():
                 TESTDIR=str(home),
                 TMPDIR=str(home),
                 VDB_TEST=str(top / "test"),
+                # The private copy has no headers, and its pg_config would not say so.
+                VDB_INCLUDE=pg_config("includedir-server"),
             )
             command = ["perl", "-I", pgxs("perl"), "-I", top / "test/tap", top / test]
             try:
