@@ -56,6 +56,12 @@ demo: deps
 check: deps
 	@$(TOOLS)/check.py
 
+## bench: the benchmarks of the core, beside their peers
+bench:
+	@$(TOOLS)/deps.sh bench
+	@$(MAKE) --no-print-directory core CMAKE_ARGS=-DVDB_BENCH=ON
+	@for bench in $(CORE)/*_bench; do $$bench || exit 1; done
+
 unit: core
 	@cd $(CORE) && ctest -j2 --output-on-failure
 
