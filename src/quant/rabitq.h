@@ -27,8 +27,9 @@ class Encoder {
 
   /// Encodes `vector` (rotated, centred) about `centroid`; both (dim,) 64-byte aligned. Writes
   /// layout.row_bytes() bytes to row. A vector equal to its centroid gives zero rescale and error
-  /// factors, never NaN. f_add is computed with the rounded f_rescale, so that rounding it costs no
-  /// bias about the centroid.
+  /// factors, never NaN; one whose factors a float cannot hold gets a bound below everything. f_add
+  /// is computed with the rounded f_rescale, so that rounding it costs no bias about the centroid;
+  /// f_error covers what it costs elsewhere.
   void Encode(const float* vector, const float* centroid, uint8_t* row) const;
   /// Only the first part (1 bit), layout.first_bytes() bytes.
   void EncodeFirst(const float* vector, const float* centroid, uint8_t* row) const;
@@ -52,8 +53,9 @@ struct Estimate {
   float value, error;  // |truth - value| <= error with the probability that error_sigmas stands for
 };
 
-/// The estimate from all bits: ex record `ex`, and the survivor's 1-bit product `ip`.
-/// g_add, g_error: the list's query terms (index/query_terms in index/query.h).
+/// The estimate from all bits: ex record `ex`, and the survivor's 1-bit product `ip`. The error
+/// also covers the rounding of the query in `q`, at kErrorSigmas. g_add, g_error: the list's query
+/// terms (index/query_terms in index/query.h).
 Estimate ExEstimate(const CodeLayout& layout, const simd::ScanQuery& q, const uint8_t* ex, float ip,
                     float g_add, float g_error) noexcept;
 

@@ -63,10 +63,13 @@ void FillTable(const float* query, size_t dim, float scale, uint8_t* table) {
   }
 }
 
-void FillBytes(const float* query, size_t dim, float scale, int8_t* q8) {
+int32_t FillBytes(const float* query, size_t dim, float scale, int8_t* q8) {
+  int32_t sum = 0;
   for (size_t i = 0; i < dim; ++i) {
     q8[i] = static_cast<int8_t>(std::clamp(std::nearbyint(query[i] * scale), -127.0f, 127.0f));
+    sum += q8[i];
   }
+  return sum;
 }
 
 #else
@@ -129,28 +132,35 @@ void FillTable(const float* query, size_t dim, float scale, uint8_t* table) {
   }
 }
 
-void FillBytes(const float* query, size_t dim, float scale, int8_t* q8) {
+// Returns the sum of q8.
+int32_t FillBytes(const float* query, size_t dim, float scale, int8_t* q8) {
   const FloatTag d;
+  const hn::RebindToSigned<FloatTag> d32;
   const hn::Rebind<int8_t, FloatTag> d8;
+  auto sum = hn::Zero(d32);
   for (size_t i = 0; i < dim; i += kFloatLanes) {
     const FloatVec v = hn::Mul(hn::Load(d, query + i), hn::Set(d, scale));
     // A NaN must not become -128, which the byte products do not allow for.
-    const FloatVec low = hn::Max(hn::Min(v, hn::Set(d, 127.0f)), hn::Set(d, -127.0f));
-    hn::StoreU(hn::DemoteTo(d8, hn::NearestInt(low)), d8, q8 + i);
+    const FloatVec clamped = hn::Max(hn::Min(v, hn::Set(d, 127.0f)), hn::Set(d, -127.0f));
+    const auto integers = hn::NearestInt(clamped);
+    sum = hn::Add(sum, integers);
+    hn::StoreU(hn::DemoteTo(d8, integers), d8, q8 + i);
   }
+  return hn::GetLane(hn::SumOfLanes(d32, sum));
 }
 
 #endif
 
 ScanQuery PrepareOf(const float* query, size_t dim, uint8_t* table, int8_t* q8) {
   const QueryRange range = Measure(query, dim);
-  ScanQuery q = {table, q8, dim, 0, range.negative_sum, 0, range.sum};
+  ScanQuery q = {table, q8, dim, 0, range.negative_sum, 0, range.sum, 0};
   const bool tiny = !(range.max_group > kTiny);
   if (!tiny) q.step = range.max_group / 255;
   FillTable(query, dim, tiny ? 0 : 255 / range.max_group, table);
   const bool tiny_coordinate = !(range.max_abs > kTiny);
   if (!tiny_coordinate) q.q8_step = range.max_abs / 127;
-  FillBytes(query, dim, tiny_coordinate ? 0 : 127 / range.max_abs, q8);
+  const int32_t sum = FillBytes(query, dim, tiny_coordinate ? 0 : 127 / range.max_abs, q8);
+  q.q8_sum = q.q8_step * static_cast<float>(sum);
   return q;
 }
 

@@ -231,7 +231,7 @@ void ScanRowsOf(const ScanQuery& query, const uint8_t* rows, size_t stride, size
     std::memcpy(&f_rescale, rows + 4, sizeof f_rescale);
     std::memcpy(&f_error, rows + 6, sizeof f_error);
     const float ip = q.q8_step * static_cast<float>(SignBitProduct(rows + 8, q.q8, q.dim));
-    estimate[i] = f_add + g_add + BfloatToFloat(f_rescale) * (ip - q.sum * 0.5f);
+    estimate[i] = f_add + g_add + BfloatToFloat(f_rescale) * (ip - q.q8_sum * 0.5f);
     lower_bound[i] = estimate[i] - BfloatToFloat(f_error) * g_error;
   }
 }

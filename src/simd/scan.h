@@ -18,7 +18,9 @@ struct ScanQuery {
   size_t dim;            // padded
   float step, bias;      // of the table
   float q8_step;
-  float sum;  // sum of q
+  float sum;     // sum of q
+  float q8_sum;  // q8_step * sum of q8: what products with q8 are centred by, so that roundings of
+                 // q cancel
 };
 
 /// Fills table (dim*4 bytes) and q8 (dim bytes), both 64-byte aligned, from the rotated query (dim
@@ -46,7 +48,8 @@ size_t ScanBlocks(const ScanQuery& q, const uint8_t* blocks, size_t n_blocks, si
 
 /// The same estimate for a row code's first part (quant/code_layout.h), as delta pages hold it: `n`
 /// rows, `stride` bytes apart, no alignment. centre terms as for a list. Writes estimate and lower
-/// bound of each row.
+/// bound of each row. <bits, q> is taken from q8, not from the table, so it differs from
+/// ScanBlocks's by the two roundings.
 void ScanRows(const ScanQuery& q, const uint8_t* rows, size_t stride, size_t n, float g_add,
               float g_error, float* estimate, float* lower_bound) noexcept;
 

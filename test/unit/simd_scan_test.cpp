@@ -120,9 +120,12 @@ TEST(ScanQuery, TableHoldsRoundedSums) {
           ASSERT_NEAR(query.table[i * 4 + c], (value - lowest) / (range / 255), 0.501);
         }
       }
+      int32_t q8_sum = 0;
       for (size_t i = 0; i < dim; ++i) {
         ASSERT_NEAR(query.q8[i], q[i] / (largest / 127), 0.501);
+        q8_sum += query.q8[i];
       }
+      EXPECT_EQ(query.scan.q8_sum, query.scan.q8_step * static_cast<float>(q8_sum));
     }
   });
 }
@@ -285,7 +288,7 @@ TEST(ScanRows, EveryTargetAgreesWithTheInt8Query) {
         std::memcpy(&f_add, row, 4);
         std::memcpy(&f_rescale, row + 4, 2);
         std::memcpy(&f_error, row + 6, 2);
-        const float product = query.scan.q8_step * static_cast<float>(sum) - query.scan.sum / 2;
+        const float product = query.scan.q8_step * static_cast<float>(sum) - query.scan.q8_sum / 2;
         const float expected = f_add + 0.5f + BfloatToFloat(f_rescale) * product;
         const float scale = std::sqrt(static_cast<float>(dim));
         ExpectClose(estimate[i], expected, scale);
