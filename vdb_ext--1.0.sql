@@ -505,3 +505,112 @@ CREATE CAST (double precision[] AS halfvec)
   WITH FUNCTION array_to_halfvec(double precision[], integer, boolean) AS ASSIGNMENT;
 CREATE CAST (numeric[] AS halfvec)
   WITH FUNCTION array_to_halfvec(numeric[], integer, boolean) AS ASSIGNMENT;
+
+-- The index access method.
+
+CREATE FUNCTION vdb.am_handler(internal) RETURNS index_am_handler
+  AS 'MODULE_PATHNAME', 'vdb_am_handler'
+  LANGUAGE C;
+CREATE ACCESS METHOD vdb TYPE INDEX HANDLER vdb.am_handler;
+COMMENT ON ACCESS METHOD vdb IS 'vector index: approximate nearest neighbours';
+
+-- Each operator class's support function says which metric and element type it stands for.
+CREATE FUNCTION vdb.opclass_vector_l2(internal) RETURNS internal
+  AS 'MODULE_PATHNAME', 'vdb_opclass_vector_l2'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vdb.opclass_vector_ip(internal) RETURNS internal
+  AS 'MODULE_PATHNAME', 'vdb_opclass_vector_ip'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vdb.opclass_vector_cosine(internal) RETURNS internal
+  AS 'MODULE_PATHNAME', 'vdb_opclass_vector_cosine'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vdb.opclass_vector_l1(internal) RETURNS internal
+  AS 'MODULE_PATHNAME', 'vdb_opclass_vector_l1'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vdb.opclass_halfvec_l2(internal) RETURNS internal
+  AS 'MODULE_PATHNAME', 'vdb_opclass_halfvec_l2'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vdb.opclass_halfvec_ip(internal) RETURNS internal
+  AS 'MODULE_PATHNAME', 'vdb_opclass_halfvec_ip'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vdb.opclass_halfvec_cosine(internal) RETURNS internal
+  AS 'MODULE_PATHNAME', 'vdb_opclass_halfvec_cosine'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION vdb.opclass_halfvec_l1(internal) RETURNS internal
+  AS 'MODULE_PATHNAME', 'vdb_opclass_halfvec_l1'
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE OPERATOR CLASS vector_l2_ops DEFAULT
+  FOR TYPE vector USING vdb AS
+  OPERATOR 1 <-> (vector, vector) FOR ORDER BY pg_catalog.float_ops,
+  FUNCTION 1 vdb.opclass_vector_l2(internal);
+CREATE OPERATOR CLASS vector_ip_ops
+  FOR TYPE vector USING vdb AS
+  OPERATOR 1 <#> (vector, vector) FOR ORDER BY pg_catalog.float_ops,
+  FUNCTION 1 vdb.opclass_vector_ip(internal);
+CREATE OPERATOR CLASS vector_cosine_ops
+  FOR TYPE vector USING vdb AS
+  OPERATOR 1 <=> (vector, vector) FOR ORDER BY pg_catalog.float_ops,
+  FUNCTION 1 vdb.opclass_vector_cosine(internal);
+CREATE OPERATOR CLASS vector_l1_ops
+  FOR TYPE vector USING vdb AS
+  OPERATOR 1 <+> (vector, vector) FOR ORDER BY pg_catalog.float_ops,
+  FUNCTION 1 vdb.opclass_vector_l1(internal);
+CREATE OPERATOR CLASS halfvec_l2_ops DEFAULT
+  FOR TYPE halfvec USING vdb AS
+  OPERATOR 1 <-> (halfvec, halfvec) FOR ORDER BY pg_catalog.float_ops,
+  FUNCTION 1 vdb.opclass_halfvec_l2(internal);
+CREATE OPERATOR CLASS halfvec_ip_ops
+  FOR TYPE halfvec USING vdb AS
+  OPERATOR 1 <#> (halfvec, halfvec) FOR ORDER BY pg_catalog.float_ops,
+  FUNCTION 1 vdb.opclass_halfvec_ip(internal);
+CREATE OPERATOR CLASS halfvec_cosine_ops
+  FOR TYPE halfvec USING vdb AS
+  OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY pg_catalog.float_ops,
+  FUNCTION 1 vdb.opclass_halfvec_cosine(internal);
+CREATE OPERATOR CLASS halfvec_l1_ops
+  FOR TYPE halfvec USING vdb AS
+  OPERATOR 1 <+> (halfvec, halfvec) FOR ORDER BY pg_catalog.float_ops,
+  FUNCTION 1 vdb.opclass_halfvec_l1(internal);
+
+-- The cache.
+CREATE FUNCTION vdb.stat_cache(
+    OUT shared boolean,             -- one for all sessions; false: this session's own
+    OUT capacity bigint,            -- bytes
+    OUT used bigint,                -- bytes
+    OUT pinned bigint,              -- bytes in use by running searches
+    OUT hits bigint,
+    OUT misses bigint,
+    OUT evictions bigint,
+    OUT waits bigint,               -- for a frame that another session was reading
+    OUT wait_time double precision, -- milliseconds
+    OUT private_reads bigint,       -- frames read into a session's memory: the cache was all pinned
+    OUT bytes_read bigint,
+    OUT stats_reset timestamptz)
+  AS 'MODULE_PATHNAME', 'vdb_stat_cache'
+  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+CREATE VIEW vdb.stat_cache AS SELECT * FROM vdb.stat_cache();
+GRANT SELECT ON vdb.stat_cache TO PUBLIC;
+CREATE FUNCTION vdb.reset_stat_cache() RETURNS void
+  AS 'MODULE_PATHNAME', 'vdb_reset_stat_cache'
+  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION vdb.reset_stat_cache() FROM PUBLIC;
+
+-- Master keys that were generated because no setting names any: read and written by the access
+-- method alone. Row security keeps out pg_read_all_data, too. Never part of a dump.
+CREATE TABLE vdb.master_key (
+  id text NOT NULL,
+  key bytea NOT NULL,
+  created timestamptz NOT NULL
+) USING heap;
+ALTER TABLE vdb.master_key ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON TABLE vdb.master_key FROM PUBLIC;
+COMMENT ON TABLE vdb.master_key IS 'generated master keys of vdb indexes; superusers only';
+
+CREATE FUNCTION vdb.rotate_master_key(OUT index regclass, OUT key_id text, OUT reason text)
+  RETURNS SETOF record
+  AS 'MODULE_PATHNAME', 'vdb_rotate_master_key'
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION vdb.rotate_master_key() FROM PUBLIC;
+COMMENT ON FUNCTION vdb.rotate_master_key() IS
+  'brings every vdb index of the database under the current master key; returns those it could not';
