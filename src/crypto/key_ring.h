@@ -20,7 +20,7 @@
 namespace vdb::crypto {
 
 inline constexpr size_t kMaxKeyIdBytes = 31;
-inline constexpr size_t kMaxRingKeys = 64;
+inline constexpr size_t kMaxRingKeys = 1024;
 /// Longest text that ParseKeyRing takes.
 inline constexpr size_t kMaxKeyRingTextBytes = 16384;
 
