@@ -32,6 +32,28 @@ extern "C" {
 
 namespace vdb::pg::compat {
 
+#if PG_VERSION_NUM >= 160000
+using RelationLocator = RelFileLocator;
+inline RelationLocator LocatorOf(Relation relation) { return relation->rd_locator; }
+inline bool SameLocator(const RelationLocator& a, const RelationLocator& b) {
+  return RelFileLocatorEquals(a, b);
+}
+#else
+using RelationLocator = RelFileNode;
+inline RelationLocator LocatorOf(Relation relation) { return relation->rd_node; }
+inline bool SameLocator(const RelationLocator& a, const RelationLocator& b) {
+  return RelFileNodeEquals(a, b);
+}
+#endif
+
+inline void VacuumDelayPoint() {
+#if PG_VERSION_NUM >= 180000
+  vacuum_delay_point(false);
+#else
+  vacuum_delay_point();
+#endif
+}
+
 /// A new page at the end of the fork, pinned and exclusively locked, not initialised.
 inline Buffer ExtendByOne(Relation relation, ForkNumber fork, BufferAccessStrategy strategy) {
 #if PG_VERSION_NUM >= 160000

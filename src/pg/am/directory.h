@@ -28,6 +28,11 @@ struct SegmentHeader {
   uint64_t n_rows;
   BlockNumber dead;  // first of the pages of per-list dead counts (kListDead), consecutive
   uint32_t dead_pages;
+  // The probing rule and what was measured for it (index::Calibration), to be seen without the
+  // master key; a search takes them from the routing object.
+  float theta, recall_target, measured_recall, mean_lists, p80_lists, mean_rows;
+  uint32_t calibration_queries;
+  uint32_t reserved;
 };
 
 struct ObjectHeader {

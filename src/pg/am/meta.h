@@ -6,7 +6,7 @@
 #pragma once
 
 #include "base/metric.h"
-#include "crypto/key_ring.h"
+#include "crypto/wrapped_key.h"
 #include "pg/am/page.h"
 
 namespace vdb::pg {
@@ -41,17 +41,17 @@ struct MetaPage {
   uint32_t lists_option;  // as asked for at build; 0 = automatic
   uint64_t generation;
   uint64_t tombstone_version;
-  uint8_t uuid[16];                               // zero until the index has an object
-  uint8_t wrapped_key[crypto::kWrappedKeyBytes];  // zero until the index has an object
-  BlockNumber parameters;                         // chain: rotation signs, mean
-  BlockNumber directory;                          // chain: segments; InvalidBlockNumber: none
-  BlockNumber free_list;                          // chain: retired extents
-  BlockNumber intent;                             // extents of an unfinished seal
-  uint32_t next_segment;                          // number for the next segment; the first is 1
-  float recall_target;                            // what the build calibrated for
-  uint64_t segment_rows;   // rows in segments when published, dead ones included
-  uint64_t segment_lists;  // lists of all segments, for the planner
-  float mean_lists;        // calibrated lists and rows a search, for the planner
+  uint8_t uuid[16];                // zero until the index has an object
+  crypto::WrappedKey wrapped_key;  // zero until the index has an object
+  BlockNumber parameters;          // chain: rotation signs, mean
+  BlockNumber directory;           // chain: segments; InvalidBlockNumber: none
+  BlockNumber free_list;           // chain: retired extents
+  BlockNumber intent;              // extents of an unfinished seal
+  uint32_t next_segment;           // number for the next segment; the first is 1
+  float recall_target;             // what the build calibrated for
+  uint64_t segment_rows;           // rows in segments when published, dead ones included
+  uint64_t segment_lists;          // lists of all segments, for the planner
+  float mean_lists;                // calibrated lists and rows a search, for the planner
   float mean_rows;
   DeltaStripe stripes[kDeltaStripes];
 };

@@ -22,6 +22,7 @@ enum class PageKind : uint16_t {
   kDelta,       // fresh rows
   kFreeList,    // retired extents: a chain
   kIntent,      // extents being written by an unfinished seal
+  kListDead,    // dead rows of each list of a segment
 };
 
 struct PageSpecial {

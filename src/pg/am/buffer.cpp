@@ -1,0 +1,25 @@
+#include "pg/am/buffer.h"
+
+#include "pg/compat.h"
+
+namespace vdb::pg {
+
+Buffer NewBuffer(Relation index, ForkNumber fork, BufferAccessStrategy strategy) {
+  return compat::ExtendByOne(index, fork, strategy);
+}
+
+Buffer ReadPage(Relation index, BlockNumber block, PageKind kind, uint32_t segment,
+                BufferAccessStrategy strategy) {
+  if (block >= RelationGetNumberOfBlocks(index)) {
+    ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                    errmsg("index \"%s\" is truncated: block %u is missing",
+                           RelationGetRelationName(index), block),
+                    errhint("REINDEX the index.")));
+  }
+  Buffer buffer = ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
+  LockBuffer(buffer, BUFFER_LOCK_SHARE);
+  CheckPage(index, buffer, kind, segment);
+  return buffer;
+}
+
+}  // namespace vdb::pg

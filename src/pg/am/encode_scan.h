@@ -1,0 +1,71 @@
+/// The build's second pass over the table: each row goes to its list and becomes a code, which is
+/// sorted by list.
+///
+/// Leader and parallel workers run the same pass over their share of the table.
+#pragma once
+
+#include "index/calibrator.h"
+#include "index/space.h"
+#include "index/trainer.h"
+#include "pg/am/opclass.h"
+#include "quant/rabitq.h"
+
+namespace vdb::pg {
+
+/// A sorted item's datum: list number as int4, then a bytea that holds this and the row code.
+struct SortedRow {
+  uint64_t tid;       // packed
+  float residual_sq;  // squared distance from the list's centroid
+};
+
+/// What the pass needs; all outlive it.
+struct EncodeContext {
+  const OpclassInfo* opclass;
+  const index::Space* space;
+  const index::Centroids* centroids;
+  const index::Assigner* assigner;
+  const quant::Encoder* encoder;
+};
+
+/// Columns of the sort: int4 list, bytea row.
+TupleDesc SortedRowDescriptor();
+
+class EncodeScan {
+ public:
+  /// l1: calibrator to feed with raw rows for L1, else null.
+  EncodeScan(const EncodeContext& context, Tuplesortstate* sort, index::Calibrator* l1);
+  EncodeScan(const EncodeScan&) = delete;
+  ~EncodeScan();
+
+  /// Scans (its share of) the table; `scan` is null in a serial build. Returns the heap rows seen.
+  double Run(Relation heap, Relation index, IndexInfo* info, TableScanDesc scan, bool progress);
+
+  uint64_t rows() const { return rows_; }
+
+ private:
+  static void AddRow(Relation index, ItemPointer tid, Datum* values, bool* isnull, bool alive,
+                     void* arg);
+  void Add(const ItemPointerData& tid, Datum value);
+  void Flush();
+
+  /// Rows that are assigned together: enough to keep the assignment kernel's tiles full, few enough
+  /// for L2.
+  static constexpr uint32_t kBatchRows = 96;
+
+  EncodeContext context_;
+  Tuplesortstate* sort_;
+  index::Calibrator* l1_;
+  MemoryContext row_memory_ = nullptr;
+  TupleTableSlot* slot_ = nullptr;
+  AlignedBuffer<float> batch_;    // (kBatchRows, padded_dim)
+  AlignedBuffer<float> raw_;      // (dim,) a widened row
+  AlignedBuffer<float> l1_rows_;  // (kBatchRows, dim) when l1_ is set
+  bytea* item_ = nullptr;
+  uint64_t tids_[kBatchRows];
+  uint32_t lists_[kBatchRows];
+  uint32_t batched_ = 0;
+  uint64_t rows_ = 0;
+  bool progress_ = false;
+};
+
+}  // namespace vdb::pg

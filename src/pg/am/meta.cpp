@@ -1,0 +1,63 @@
+#include "pg/am/meta.h"
+
+#include "pg/guard.h"
+
+namespace vdb::pg {
+
+namespace {
+
+/// Locks block 0 and checks that it is a metapage of a known version.
+Buffer LockMeta(Relation index, int mode) {
+  if (RelationGetNumberOfBlocks(index) == 0) {
+    ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                    errmsg("index \"%s\" has no metapage", RelationGetRelationName(index)),
+                    errhint("REINDEX the index.")));
+  }
+  Buffer buffer = ReadBuffer(index, kMetaBlock);
+  LockBuffer(buffer, mode);
+  CheckPage(index, buffer, PageKind::kMeta, 0);
+  const MetaPage* meta = MetaOf(BufferGetPage(buffer));
+  if (meta->magic != kMetaMagic) {
+    ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                    errmsg("index \"%s\" has a damaged metapage", RelationGetRelationName(index)),
+                    errhint("REINDEX the index.")));
+  }
+  if (meta->format_version != kFormatVersion) {
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("index \"%s\" has format version %u, this vdb_ext reads version %u",
+                           RelationGetRelationName(index), meta->format_version, kFormatVersion),
+                    errhint("REINDEX the index, or install the vdb_ext that wrote it.")));
+  }
+  return buffer;
+}
+
+}  // namespace
+
+MetaPage ReadMeta(Relation index) {
+  Buffer buffer = LockMeta(index, BUFFER_LOCK_SHARE);
+  const MetaPage meta = *MetaOf(BufferGetPage(buffer));
+  UnlockReleaseBuffer(buffer);
+  return meta;
+}
+
+void InitMetaPage(Page page, const MetaPage& meta) {
+  InitPage(page, PageKind::kMeta, 0);
+  *MetaOf(page) = meta;
+  SetPayloadUsed(page, sizeof(MetaPage));
+}
+
+bool ReadWrappedKey(Relation index, crypto::WrappedKey* out) {
+  *out = ReadMeta(index).wrapped_key;
+  return out->present();
+}
+
+void WriteWrappedKey(Relation index, const crypto::WrappedKey& key) {
+  Buffer buffer = LockMeta(index, BUFFER_LOCK_EXCLUSIVE);
+  GenericXLogState* state = GenericXLogStart(index);
+  Page page = GenericXLogRegisterBuffer(state, buffer, 0);
+  MetaOf(page)->wrapped_key = key;
+  GenericXLogFinish(state);
+  UnlockReleaseBuffer(buffer);
+}
+
+}  // namespace vdb::pg

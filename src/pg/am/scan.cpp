@@ -1,0 +1,302 @@
+#include "pg/am/scan.h"
+
+#include <algorithm>
+
+#include "pg/am/buffer.h"
+#include "pg/am/delta.h"
+#include "pg/am/handler.h"
+#include "pg/am/settings.h"
+#include "pg/am/tid_walk.h"
+#include "pg/guard.h"
+#include "pg/interrupt.h"
+
+namespace vdb::pg {
+
+SearchCounters search_counters;
+
+namespace {
+
+// Rows that the first round of a search looks for. The executor does not tell how many it wants;
+// ten is what most queries ask for, and a second round costs less than looking for too many at
+// once.
+constexpr uint32_t kFirstRows = 10;
+// A rescan starts with what the one before it returned, up to this.
+constexpr uint32_t kMaxFirstRows = 1000;
+
+}  // namespace
+
+IndexScan::IndexScan(IndexScanDesc scan)
+    : scan_(scan), index_(scan->indexRelation), opclass_(nullptr), row_memory_(nullptr) {
+  Call([&] {
+    opclass_ = &OpclassOf(index_);
+    row_memory_ =
+        AllocSetContextCreate(CurrentMemoryContext, "vdb scan row", ALLOCSET_DEFAULT_SIZES);
+  });
+  column_ = index_->rd_index->indkey.values[0];
+  value_is_column_ = column_ != 0;
+}
+
+IndexScan::~IndexScan() {
+  routing_pins_.Release();
+  if (searcher_ != nullptr && opened_ != nullptr) opened_->ReturnSearcher(std::move(searcher_));
+}
+
+void IndexScan::Rescan(Datum query, bool isnull) {
+  previous_rows_ = static_cast<uint32_t>(std::min<uint64_t>(returned_, kMaxFirstRows));
+  returned_ = 0;
+  started_ = false;
+  query_null_ = isnull;
+  unordered_.clear();
+  next_unordered_ = 0;
+  if (isnull) return;
+  void* copy = nullptr;
+  const Elements elements = Call([&] { return ViewElements(*opclass_, query, &copy); });
+  query_.Reset(elements.dim);
+  const float* floats = AsFloats(elements, query_.data());
+  if (floats != query_.data()) {
+    std::memcpy(query_.data(), floats, sizeof(float) * elements.dim);
+  }
+  if (copy != nullptr) Call([&] { pfree(copy); });
+}
+
+/// Opens the index as it is now, which is after the snapshot was taken, and feeds the searcher.
+void IndexScan::Start() {
+  const MetaPage meta = Call([&] {
+    if (!IsMVCCSnapshot(scan_->xs_snapshot)) {
+      ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                      errmsg("vdb indexes need an MVCC snapshot")));
+    }
+    pgstat_count_index_scan(index_);
+    return ReadMeta(index_);
+  });
+  if (query_.size() != meta.dim) {
+    const auto dim = static_cast<uint32_t>(query_.size());
+    Call([&] {
+      ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+                      errmsg("different vector dimensions %u and %u", meta.dim, dim)));
+    });
+  }
+  std::shared_ptr<OpenedIndex> opened = OpenedIndex::Get(index_, meta);
+  if (opened != opened_) {
+    readers_.clear();
+    if (searcher_ != nullptr) opened_->ReturnSearcher(std::move(searcher_));
+    opened_ = std::move(opened);
+  }
+  opened_->OpenSegments(index_);
+  opened_->RefreshDead(index_, meta);
+  if (searcher_ == nullptr) searcher_ = opened_->TakeSearcher();
+
+  routing_pins_.Release();
+  std::vector<OpenedSegment>& segments = opened_->segments();
+  routings_.resize(segments.size());
+  std::vector<index::SegmentView> views(segments.size());
+  readers_.clear();
+  for (size_t i = 0; i < segments.size(); i++) {
+    routings_[i] = opened_->PinRouting(index_, i, &routing_pins_);
+    readers_.push_back(std::make_unique<IndexSegmentReader>(
+        index_, segments[i].entry,
+        std::span<const index::ListEntry>(routings_[i].lists, routings_[i].n_lists),
+        segments[i].dead, opened_->keys()));
+    views[i] = {&routings_[i], readers_[i].get()};
+  }
+  index::SearchOptions options;
+  options.first_k = std::max(kFirstRows, previous_rows_);
+  options.probes = static_cast<uint32_t>(settings.probes);
+  options.relaxed_order = settings.iterative_scan == static_cast<int>(IterativeScan::kRelaxedOrder);
+  options.poll = kCancelPoll;
+  searcher_->Begin(views, query_.data(), options);
+  AddDelta(meta);
+  search_counters.searches++;
+  started_ = true;
+}
+
+void IndexScan::AddDelta(const MetaPage& meta) {
+  const uint32_t row_bytes = DeltaRowBytes(opened_->layout());
+  char rows[kPagePayload];
+  uint64_t tids[kPagePayload / sizeof(ItemPointerData)];
+  for (const DeltaStripe& stripe : meta.stripes) {
+    for (BlockNumber block = stripe.first; block != InvalidBlockNumber;) {
+      uint32_t count = 0;
+      Call([&] {
+        CHECK_FOR_INTERRUPTS();
+        Buffer buffer = ReadPage(index_, block, PageKind::kDelta, 0, nullptr);
+        Page page = BufferGetPage(buffer);
+        const DeltaRows view = ViewDelta(index_, buffer, page, row_bytes);
+        count = view.header->count;
+        std::memcpy(rows, view.rows, size_t{count} * row_bytes);
+        block = SpecialOf(page)->next;
+        UnlockReleaseBuffer(buffer);
+      });
+      for (uint32_t i = 0; i < count; i++) {
+        ItemPointerData tid;
+        std::memcpy(&tid, rows + size_t{i} * row_bytes, sizeof(tid));
+        tids[i] = PackTid(tid);
+      }
+      searcher_->AddDelta(reinterpret_cast<const uint8_t*>(rows) + sizeof(ItemPointerData),
+                          row_bytes, count, tids);
+    }
+  }
+}
+
+ItemPointerData IndexScan::TidOf(index::RowId row, bool* alive) {
+  if ((row & index::kDeltaRow) != 0) {
+    *alive = true;
+    return UnpackTid(row & ~index::kDeltaRow);
+  }
+  ItemPointerData tid;
+  Result<bool> found = readers_[row >> 40]->Tid(static_cast<uint32_t>(row & 0xffffffff), &tid);
+  ThrowIfError(found.status());
+  *alive = *found;
+  return tid;
+}
+
+/// Reads the row's version that the snapshot sees. The executor will fetch it again from the same
+/// page.
+IndexScan::Fetched IndexScan::FetchExact(const ItemPointerData& tid, double* distance) {
+  return Call([&] {
+    if (fetch_ == nullptr) {
+      MemoryContext old = MemoryContextSwitchTo(MemoryContextGetParent(row_memory_));
+      fetch_ = table_index_fetch_begin(scan_->heapRelation);
+      slot_ = table_slot_create(scan_->heapRelation, nullptr);
+      if (!value_is_column_) {
+        info_ = BuildIndexInfo(index_);
+        estate_ = CreateExecutorState();
+        GetPerTupleExprContext(estate_)->ecxt_scantuple = slot_;
+      }
+      MemoryContextSwitchTo(old);
+    }
+    ItemPointerData current = tid;
+    bool again = false, all_dead = false;
+    if (!table_index_fetch_tuple(fetch_, &current, scan_->xs_snapshot, slot_, &again, &all_dead)) {
+      return Fetched::kInvisible;
+    }
+    MemoryContext old = MemoryContextSwitchTo(row_memory_);
+    Datum value;
+    bool isnull;
+    if (value_is_column_) {
+      value = slot_getattr(slot_, column_, &isnull);
+    } else {
+      Datum values[INDEX_MAX_KEYS];
+      bool nulls[INDEX_MAX_KEYS];
+      FormIndexDatum(info_, slot_, estate_, values, nulls);
+      value = values[0];
+      isnull = nulls[0];
+    }
+    Fetched fetched = Fetched::kInvisible;
+    if (!isnull) {
+      void* copy;
+      const Elements elements = ViewElements(*opclass_, value, &copy);
+      if (elements.dim == query_.size()) {
+        *distance = ExactDistance(opclass_->metric, query_.data(), elements);
+        fetched = Fetched::kRow;
+      }
+    }
+    MemoryContextSwitchTo(old);
+    MemoryContextReset(row_memory_);
+    if (!value_is_column_) ResetPerTupleExprContext(estate_);
+    return fetched;
+  });
+}
+
+bool IndexScan::Next() {
+  if (query_null_) return NextUnordered();
+  if (settings.max_scan_tuples >= 0 &&
+      returned_ >= static_cast<uint64_t>(settings.max_scan_tuples)) {
+    return false;
+  }
+  if (!started_) Start();
+  const uint64_t late_before = searcher_->stats().late;
+  for (;;) {
+    index::Searcher::Step step;
+    index::RowId row;
+    double distance;
+    ThrowIfError(searcher_->Next(&step, &row, &distance));
+    if (step == index::Searcher::Step::kDone) {
+      routing_pins_.Release();
+      break;
+    }
+    bool alive;
+    const ItemPointerData tid = TidOf(row, &alive);
+    if (step == index::Searcher::Step::kRow) {
+      scan_->xs_heaptid = tid;
+      returned_++;
+      search_counters.late_rows += searcher_->stats().late - late_before;
+      return true;
+    }
+    if (alive && FetchExact(tid, &distance) == Fetched::kRow) {
+      searcher_->SetExact(distance);
+    } else {
+      searcher_->Reject();
+    }
+  }
+  search_counters.late_rows += searcher_->stats().late - late_before;
+  return false;
+}
+
+void IndexScan::Finish() {
+  routing_pins_.Release();
+  Call([&] {
+    if (fetch_ != nullptr) table_index_fetch_end(fetch_);
+    if (slot_ != nullptr) ExecDropSingleTupleTableSlot(slot_);
+    if (estate_ != nullptr) FreeExecutorState(estate_);
+  });
+  fetch_ = nullptr;
+  slot_ = nullptr;
+  estate_ = nullptr;
+}
+
+bool IndexScan::NextUnordered() {
+  if (!started_) {
+    const MetaPage meta = Call([&] { return ReadMeta(index_); });
+    const std::shared_ptr<OpenedIndex> opened = OpenedIndex::Get(index_, meta);
+    opened->OpenSegments(index_);
+    ForEachTid(index_, meta, *opened,
+               [&](const ItemPointerData& tid) { unordered_.push_back(PackTid(tid)); });
+    started_ = true;
+  }
+  if (next_unordered_ == unordered_.size()) return false;
+  scan_->xs_heaptid = UnpackTid(unordered_[next_unordered_++]);
+  return true;
+}
+
+}  // namespace vdb::pg
+
+extern "C" IndexScanDesc vdb_am_beginscan(Relation index, int n_keys, int n_order_bys) {
+  IndexScanDesc scan = RelationGetIndexScan(index, n_keys, n_order_bys);
+  vdb::pg::Entry("vdb_am_beginscan", [&] {
+    scan->opaque = vdb::pg::New<vdb::pg::IndexScan>(CurrentMemoryContext, scan);
+  });
+  return scan;
+}
+
+extern "C" void vdb_am_rescan(IndexScanDesc scan, ScanKey, int, ScanKey order_bys,
+                              int n_order_bys) {
+  if (order_bys != nullptr && n_order_bys > 0) {
+    memmove(scan->orderByData, order_bys, sizeof(ScanKeyData) * static_cast<size_t>(n_order_bys));
+  }
+  vdb::pg::Entry("vdb_am_rescan", [&] {
+    auto* state = static_cast<vdb::pg::IndexScan*>(scan->opaque);
+    if (scan->numberOfOrderBys == 0) {
+      state->Rescan(0, true);
+    } else {
+      const ScanKeyData& key = scan->orderByData[0];
+      state->Rescan(key.sk_argument, (key.sk_flags & SK_ISNULL) != 0);
+    }
+  });
+}
+
+extern "C" bool vdb_am_gettuple(IndexScanDesc scan, ScanDirection direction) {
+  if (!ScanDirectionIsForward(direction)) {
+    ereport(ERROR,
+            (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("vdb indexes scan forward only")));
+  }
+  scan->xs_recheck = false;
+  scan->xs_recheckorderby = false;
+  return vdb::pg::Entry("vdb_am_gettuple",
+                        [&] { return static_cast<vdb::pg::IndexScan*>(scan->opaque)->Next(); });
+}
+
+extern "C" void vdb_am_endscan(IndexScanDesc scan) {
+  vdb::pg::Entry("vdb_am_endscan",
+                 [&] { static_cast<vdb::pg::IndexScan*>(scan->opaque)->Finish(); });
+}

@@ -1,0 +1,69 @@
+/// The scan: a searcher fed with the delta and the segments, exact distances from heap rows, rows
+/// in order.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "pg/am/opened.h"
+#include "pg/am/opclass.h"
+
+namespace vdb::pg {
+
+/// State of one index scan; owned by the scan's memory context, so that an abort destroys it as
+/// well.
+class IndexScan {
+ public:
+  explicit IndexScan(IndexScanDesc scan);
+  ~IndexScan();
+  IndexScan(const IndexScan&) = delete;
+  IndexScan& operator=(const IndexScan&) = delete;
+
+  /// A new query value; null: every indexed row, in no order.
+  void Rescan(Datum query, bool isnull);
+  /// The next row to scan->xs_heaptid. False: there are no more. Throws.
+  bool Next();
+  /// Gives back what PostgreSQL wants back by name. Throws.
+  void Finish();
+
+ private:
+  /// A row's value as the index's column or expression gives it.
+  enum class Fetched { kRow, kInvisible };
+
+  void Start();
+  void AddDelta(const MetaPage& meta);
+  Fetched FetchExact(const ItemPointerData& tid, double* distance);
+  ItemPointerData TidOf(index::RowId row, bool* alive);
+  bool NextUnordered();
+
+  IndexScanDesc scan_;
+  Relation index_;
+  const OpclassInfo* opclass_;
+  MemoryContext row_memory_;  // reset for each row
+  std::shared_ptr<OpenedIndex> opened_;
+  std::unique_ptr<index::Searcher> searcher_;
+  std::vector<std::unique_ptr<IndexSegmentReader>> readers_;
+  std::vector<index::Routing> routings_;
+  PinSet routing_pins_;
+  AlignedBuffer<float> query_;
+  bool query_null_ = false;
+  bool started_ = false;
+  bool value_is_column_;
+  AttrNumber column_;
+  IndexInfo* info_ = nullptr;  // when the index has an expression
+  EState* estate_ = nullptr;
+  IndexFetchTableData* fetch_ = nullptr;
+  TupleTableSlot* slot_ = nullptr;
+  uint64_t returned_ = 0;
+  uint32_t previous_rows_ = 0;       // returned by the scan before a rescan
+  std::vector<uint64_t> unordered_;  // TIDs for a NULL query
+  size_t next_unordered_ = 0;
+};
+
+/// Rows that strict order has dropped in this session, and other figures of its last search.
+struct SearchCounters {
+  uint64_t searches, late_rows;
+};
+extern SearchCounters search_counters;
+
+}  // namespace vdb::pg

@@ -1,0 +1,99 @@
+#include "pg/am/settings.h"
+
+#include <climits>
+
+namespace vdb::pg {
+
+Settings settings;
+
+namespace {
+
+relopt_kind options_kind;
+
+const config_enum_entry kIterativeScanNames[] = {
+    {"strict_order", static_cast<int>(IterativeScan::kStrictOrder), false},
+    {"relaxed_order", static_cast<int>(IterativeScan::kRelaxedOrder), false},
+    {nullptr, 0, false}};
+
+relopt_enum_elt_def index_type_names[] = {{"ivf", static_cast<int>(IndexType::kIvf)}, {nullptr, 0}};
+relopt_enum_elt_def bool_names[] = {{"on", static_cast<int>(BoolOption::kOn)},
+                                    {"true", static_cast<int>(BoolOption::kOn)},
+                                    {"yes", static_cast<int>(BoolOption::kOn)},
+                                    {"1", static_cast<int>(BoolOption::kOn)},
+                                    {"off", static_cast<int>(BoolOption::kOff)},
+                                    {"false", static_cast<int>(BoolOption::kOff)},
+                                    {"no", static_cast<int>(BoolOption::kOff)},
+                                    {"0", static_cast<int>(BoolOption::kOff)},
+                                    {nullptr, 0}};
+
+constexpr int kDefaultCodeBits = 5;
+
+}  // namespace
+
+void DefineSearchSettings() {
+  DefineCustomRealVariable(
+      "vdb.recall_target", "Share of the true nearest rows that a search should find.",
+      "Read by CREATE INDEX and REINDEX, which calibrate the index for it.",
+      &settings.recall_target, 0.95, 0.5, 0.999, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "vdb.probes", "Lists that a search reads; 0 leaves it to the calibrated rule.", nullptr,
+      &settings.probes, 0, 0, kMaxLists, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomEnumVariable(
+      "vdb.iterative_scan", "What becomes of a row found nearer than one already returned.",
+      "strict_order drops and counts it; relaxed_order returns it out of order.",
+      &settings.iterative_scan, static_cast<int>(IterativeScan::kStrictOrder), kIterativeScanNames,
+      PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("vdb.max_scan_tuples",
+                          "Rows that one scan may return before it ends; -1 sets no limit.",
+                          nullptr, &settings.max_scan_tuples, -1, -1, INT_MAX, PGC_USERSET, 0,
+                          nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable(
+      "vdb.encrypt_at_rest", "Whether new indexes encrypt the objects they are made of.", nullptr,
+      &settings.encrypt_at_rest, true, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("vdb.chunk_size", "Rows a chunk object of a new index holds, about.",
+                          nullptr, &settings.chunk_size, 10000, kMinChunkSize, kMaxChunkSize,
+                          PGC_USERSET, 0, nullptr, nullptr, nullptr);
+}
+
+void DefineIndexOptions() {
+  options_kind = add_reloption_kind();
+  const LOCKMODE lock = ShareUpdateExclusiveLock;
+  add_enum_reloption(options_kind, "index_type", "Structure of the index.", index_type_names,
+                     static_cast<int>(IndexType::kIvf), "Valid values are \"ivf\".", lock);
+  add_int_reloption(options_kind, "lists", "Lists of the index; 0 chooses by the number of rows.",
+                    0, 0, kMaxLists, lock);
+  add_int_reloption(options_kind, "code_bits", "Bits of a code per dimension.", kDefaultCodeBits, 1,
+                    8, lock);
+  add_int_reloption(options_kind, "chunk_size", "Rows a chunk object holds, about.", -1,
+                    kMinChunkSize, kMaxChunkSize, lock);
+  add_enum_reloption(options_kind, "encrypt_at_rest",
+                     "Whether the objects of the index are encrypted.", bool_names,
+                     static_cast<int>(BoolOption::kSetting), "Valid values are \"on\" and \"off\".",
+                     lock);
+}
+
+bytea* ParseIndexOptions(Datum reloptions, bool validate) {
+  static const relopt_parse_elt table[] = {
+      {"index_type", RELOPT_TYPE_ENUM, offsetof(IndexOptions, index_type)},
+      {"lists", RELOPT_TYPE_INT, offsetof(IndexOptions, lists)},
+      {"code_bits", RELOPT_TYPE_INT, offsetof(IndexOptions, code_bits)},
+      {"chunk_size", RELOPT_TYPE_INT, offsetof(IndexOptions, chunk_size)},
+      {"encrypt_at_rest", RELOPT_TYPE_ENUM, offsetof(IndexOptions, encrypt_at_rest)},
+  };
+  return static_cast<bytea*>(build_reloptions(reloptions, validate, options_kind,
+                                              sizeof(IndexOptions), table, lengthof(table)));
+}
+
+IndexOptions OptionsOf(Relation index) {
+  if (index->rd_options != nullptr) {
+    return *reinterpret_cast<const IndexOptions*>(index->rd_options);
+  }
+  IndexOptions options = {};
+  options.index_type = static_cast<int>(IndexType::kIvf);
+  options.code_bits = kDefaultCodeBits;
+  options.chunk_size = -1;
+  options.encrypt_at_rest = static_cast<int>(BoolOption::kSetting);
+  return options;
+}
+
+}  // namespace vdb::pg
