@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 
 #include "simd/targets.h"
 
@@ -35,28 +36,30 @@ inline constexpr size_t kPoints = 6, kColumns = 2;
 inline constexpr size_t kTileWidth = kColumns * kFloatLanes;
 static_assert(kPanelWidth % kTileWidth == 0);
 
-// One tile: kPoints points with kTileWidth centroids, the first of which has number first_index.
+// One tile: kPoints points with kCount vectors of centroids, the first of which has number
+// first_index.
 // best_score and best_index (kPoints,) hold in each lane the best of the centroids in that lane.
+template <size_t kCount>
 HWY_INLINE void Tile(const float* const* points, const float* HWY_RESTRICT panel, size_t dim,
                      const float* base, float factor, size_t first_index, FloatVec* best_score,
                      IndexVec* best_index) {
   const FloatTag d;
-  FloatVec sums[kPoints][kColumns];
+  FloatVec sums[kPoints][kCount];
   for (auto& row : sums) {
     for (FloatVec& sum : row) sum = hn::Zero(d);
   }
   for (size_t j = 0; j < dim; ++j) {
-    FloatVec centroids[kColumns];
-    for (size_t c = 0; c < kColumns; ++c) {
+    FloatVec centroids[kCount];
+    for (size_t c = 0; c < kCount; ++c) {
       centroids[c] = hn::Load(d, panel + j * kPanelWidth + c * kFloatLanes);
     }
     for (size_t i = 0; i < kPoints; ++i) {
       const FloatVec x = hn::Set(d, points[i][j]);
-      for (size_t c = 0; c < kColumns; ++c) sums[i][c] = hn::MulAdd(x, centroids[c], sums[i][c]);
+      for (size_t c = 0; c < kCount; ++c) sums[i][c] = hn::MulAdd(x, centroids[c], sums[i][c]);
     }
   }
   const IndexTag di;
-  for (size_t c = 0; c < kColumns; ++c) {
+  for (size_t c = 0; c < kCount; ++c) {
     const FloatVec norm = hn::Load(d, base + c * kFloatLanes);
     const IndexVec index = hn::Iota(di, static_cast<int32_t>(first_index + c * kFloatLanes));
     for (size_t i = 0; i < kPoints; ++i) {
@@ -97,9 +100,22 @@ void AssignOf(const float* points, size_t n, size_t dim, const float* panels, co
           own_base[c] = c >= in_panel ? kInfinity : by_product ? 0 : norms[p * kPanelWidth + c];
         }
       }
-      for (size_t t = 0; t < in_panel; t += kTileWidth) {
-        Tile(rows, panels + p * dim * kPanelWidth + t, dim, base + t, factor, p * kPanelWidth + t,
-             lane_score, lane_index);
+      const float* panel = panels + p * dim * kPanelWidth;
+      size_t t = 0;
+      const auto tile = [&](auto count) HWY_ATTR {
+        constexpr size_t kCount = decltype(count)::value;
+        Tile<kCount>(rows, panel + t, dim, base + t, factor, p * kPanelWidth + t, lane_score,
+                     lane_index);
+        t += kCount * kFloatLanes;
+      };
+      while (t + kTileWidth <= in_panel) tile(std::integral_constant<size_t, kColumns>());
+      // The last, narrower tile: with few centroids it is most of the work.
+      if (t + kTileWidth / 2 < in_panel) {
+        tile(std::integral_constant<size_t, kColumns>());
+      } else if (t + kTileWidth / 4 < in_panel) {
+        tile(std::integral_constant<size_t, kColumns / 2>());
+      } else if (t < in_panel) {
+        tile(std::integral_constant<size_t, (kColumns + 3) / 4>());
       }
     }
     for (size_t i = 0; i < m; ++i) {

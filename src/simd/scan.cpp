@@ -9,6 +9,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "simd/scan.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -24,6 +25,9 @@ inline constexpr size_t kLanes = 32;
 inline constexpr size_t kFactorBytes = kLanes * 8;
 // 1024 dimensions: 256 table values of at most 255 fit 16 bits.
 inline constexpr size_t kPassBytes = 1024 * 4;
+// How far ahead codes are fetched: from DRAM a third faster than by the hardware's prefetching
+// alone, free from L2. What is fetched beyond the last block is often the next list.
+inline constexpr size_t kPrefetchBytes = 2048;
 
 /// What a block's lanes come to, in the order of the lanes.
 struct alignas(64) BlockResult {
@@ -90,6 +94,7 @@ HWY_INLINE void SumPass(const uint8_t* HWY_RESTRICT codes, const uint8_t* HWY_RE
   // odd_*: the odd bytes alone. The even ones come out at the end, for one operation less.
   WordVec all_low = hn::Zero(d16), odd_low = all_low, all_high = all_low, odd_high = all_low;
   for (size_t i = 0; i < bytes; i += kByteLanes) {
+    if constexpr (kByteLanes >= 32) hwy::Prefetch(codes + i + kPrefetchBytes);
     const ByteVec code = hn::Load(d8, codes + i);
     const ByteVec entries = hn::Load(d8, table + i);
     const ByteVec high = hn::BitCast(d8, hn::ShiftRight<4>(hn::BitCast(d16, code)));

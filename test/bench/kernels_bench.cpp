@@ -50,8 +50,8 @@ struct Query {
   simd::ScanQuery scan;
 };
 
-/// Blocks of random codes that no tau lets through, `bytes` of them in all.
-void ScanBlocks(benchmark::State& state, size_t bytes) {
+/// Blocks of random codes, `bytes` of them in all, that tau lets through or not.
+void ScanBlocks(benchmark::State& state, size_t bytes, float tau) {
   const size_t dim = static_cast<size_t>(state.range(0));
   ChooseTarget(state, state.range(1));
   const quant::CodeLayout layout = {static_cast<uint32_t>(dim), 1};
@@ -66,16 +66,18 @@ void ScanBlocks(benchmark::State& state, size_t bytes) {
   std::vector<simd::Survivor> out(n_blocks * 32);
   for (auto _ : state) {
     benchmark::DoNotOptimize(simd::ScanBlocks(query.scan, blocks.data(), n_blocks, n_blocks * 32,
-                                              nullptr, 0, 1, -1e30f, out.data()));
+                                              nullptr, 0, 1, tau, out.data()));
   }
   const double done = static_cast<double>(state.iterations()) * static_cast<double>(n_blocks);
   state.counters["ns/block"] =
       benchmark::Counter(done * 1e-9, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
   state.counters["codes/s"] = benchmark::Counter(done * 32, benchmark::Counter::kIsRate);
 }
-void BM_ScanBlocks(benchmark::State& state) { ScanBlocks(state, 1 << 18); }
-void BM_ScanBlocksDram(benchmark::State& state) { ScanBlocks(state, 1 << 28); }
+void BM_ScanBlocks(benchmark::State& state) { ScanBlocks(state, 1 << 18, -1e30f); }
+void BM_ScanBlocksAllSurvive(benchmark::State& state) { ScanBlocks(state, 1 << 18, 1e30f); }
+void BM_ScanBlocksDram(benchmark::State& state) { ScanBlocks(state, 1 << 28, -1e30f); }
 BENCHMARK(BM_ScanBlocks)->ArgsProduct({{128, 384, 512, 768, 1024, 1536}, {0, 1}})->Args({512, 2});
+BENCHMARK(BM_ScanBlocksAllSurvive)->ArgsProduct({{512}, {0, 1}});
 BENCHMARK(BM_ScanBlocksDram)->ArgsProduct({{512, 1536}, {0, 1}});
 
 void BM_ScanRows(benchmark::State& state) {
@@ -197,7 +199,7 @@ void BM_Assign(benchmark::State& state) {
                          benchmark::Counter::kIsRate);
 }
 BENCHMARK(BM_Assign)
-    ->ArgsProduct({{128, 512}, {32, 512, 1472}, {0, 1}})
+    ->ArgsProduct({{128, 512}, {16, 24, 512, 1472}, {0, 1}})
     ->Args({512, 512, 2})
     ->Unit(benchmark::kMillisecond);
 
