@@ -31,7 +31,8 @@ if [ "$(id -u)" != 0 ]; then
   fi
   sudo=sudo
 fi
-echo "deps: installing$missing"
+echo "deps: installing, which takes a few minutes:$missing"
 $sudo apt-get update -qq
 # shellcheck disable=SC2086  # the list is meant to be split
-$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+echo "deps: done"

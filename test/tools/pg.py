@@ -108,6 +108,12 @@ class Installation:
         env.update(extra)
         return env
 
+    def start(self, command, **kwargs):
+        """Popen as the server's user, with this installation's programs first in PATH."""
+        kwargs.setdefault("env", self.environment())
+        kwargs.setdefault("cwd", self.work)
+        return subprocess.Popen([str(c) for c in command], **as_server_user(), **kwargs)
+
     def run(self, command, **kwargs):
         """subprocess.run as the server's user, with this installation's programs first in PATH."""
         kwargs.setdefault("env", self.environment())
@@ -163,15 +169,14 @@ class Cluster:
             for name, value in settings.items():
                 conf.write(f"{name} = '{value}'\n")
         with open(self.log, "wb") as log:
-            self._server = subprocess.Popen(
-                [self._pg.bindir / "postgres", "-D", self.data],
+            self._server = self._pg.start(
+                ["postgres", "-D", self.data],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 env=self.env,
                 cwd=self.directory,
                 start_new_session=True,  # a Ctrl-C is ours to handle
-                **as_server_user(),
             )
         deadline = time.monotonic() + 60
         while self.psql("select 1", check=False).returncode != 0:

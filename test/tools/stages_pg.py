@@ -4,11 +4,16 @@ import concurrent.futures
 import os
 import pathlib
 import re
+import signal
 import subprocess
 
 import stages_core
 from pg import REPO, Cluster, Installation, pg_config
 from stages_core import add, files
+
+
+# When a test program counts as hanging. The slowest takes a tenth of it.
+LIMIT_S = 900
 
 
 def pgxs(part):
@@ -32,7 +37,7 @@ def drive_pg_regress(installation, program, options, inputdir, tests, settings=N
         command = [program, *host, "--user=postgres", f"--bindir={installation.bindir}"]
         command += [f"--inputdir={inputdir}", f"--outputdir={outputdir}", *options, *tests]
         result = installation.run(
-            command, env=cluster.env, capture_output=True, text=True, cwd=outputdir
+            command, env=cluster.env, capture_output=True, text=True, cwd=outputdir, timeout=LIMIT_S
         )
     passed = len(re.findall(r"^(?:test )?\S+\s+\.\.\. ok", result.stdout, re.M))
     failed = len(tests) - passed
@@ -107,12 +112,36 @@ def pgtap():
                 cluster.psql(f"create database {database} template tap_template")
                 command = ["psql", "-X", "-q", "-A", "-t", "-d", database, "-f", top / test]
                 result = installation.run(
-                    command, env=cluster.env, capture_output=True, text=True, cwd=top
+                    command, env=cluster.env, capture_output=True, text=True, cwd=top, timeout=LIMIT_S
                 )
                 counts.append(count_tap(test, result.stdout, result.returncode))
                 if counts[-1][1]:
                     print(f"{test}:\n{result.stdout}{result.stderr}")
     return add(*counts)
+
+
+def run_perl(installation, command, env, home):
+    """(status, stdout, stderr). At the limit the test gets SIGTERM, upon which it stops its servers."""
+    pipe = subprocess.PIPE
+    test = installation.start(command, env=env, cwd=home, stdout=pipe, stderr=pipe, text=True)
+    try:
+        output, errors = test.communicate(timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        test.terminate()
+        output, errors = test.communicate(timeout=60)
+    return test.returncode, output, errors
+
+
+def stop_servers(home):
+    """Ends the servers that a test left running below its directory."""
+    for path in home.rglob("postmaster.pid"):
+        pid = int(path.read_text().split()[0])
+        try:
+            if os.readlink(f"/proc/{pid}/cwd") == str(path.parent):
+                print(f"{path.parent}: left running")
+                os.kill(pid, signal.SIGQUIT)
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has ended
 
 
 def tap():
@@ -137,16 +166,11 @@ def tap():
                 VDB_INCLUDE=pg_config("includedir-server"),
             )
             command = ["perl", "-I", pgxs("perl"), "-I", top / "test/tap", top / test]
-            try:
-                result = installation.run(
-                    command, env=env, capture_output=True, text=True, cwd=home, timeout=900
-                )
-            except subprocess.TimeoutExpired:
-                print(f"{test}: not finished after 900 s")
-                return 0, 1
-            count = count_tap(test, result.stdout, result.returncode)
+            returncode, output, errors = run_perl(installation, command, env, home)
+            stop_servers(home)
+            count = count_tap(test, output, returncode)
             if count[1]:
-                print(f"{test}:\n{result.stdout}{result.stderr}")
+                print(f"{test}:\n{output}{errors}")
                 for log in sorted((home / "tmp_check/log").glob("*.log")):
                     print(f"-- {log.name}\n{log.read_text(errors='replace')[-4000:]}")
             return count
