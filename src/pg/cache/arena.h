@@ -23,6 +23,7 @@
 /// both; between acquire and release there are only loads and stores.
 #pragma once
 
+#include "base/aligned.h"
 #include "engine/s3fifo.h"
 #include "pg/cache/frame_cache.h"
 

@@ -182,6 +182,8 @@ Status FrameCache::Pin(std::span<const FrameRequest> requests, FrameLoader& load
   }
   local_.Count(kHits, requests.size() - batch.missing.size());
   local_.Count(kMisses, batch.missing.size());
+  // The first may have come between the two looks.
+  if (batch.missing.empty()) return {};
   Status status = loader.Prepare(batch.missing.front());
   if (status.ok()) status = PinMissing(batch);
   if (!status.ok()) local_.ReleaseFrom(pins, first_pin);

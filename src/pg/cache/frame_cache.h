@@ -23,12 +23,12 @@
 
 #include "base/status.h"
 #include "engine/s3fifo.h"
-#include "index/searcher.h"
+#include "format/geometry.h"
 #include "pg/pg.h"
 
 namespace vdb::pg {
 
-using index::kFrameBytes;
+using format::kFrameBytes;
 
 struct Arena;
 class LocalPins;

@@ -16,6 +16,8 @@ namespace {
 // to keep a disk busy, few enough to be read before they are needed again.
 constexpr size_t kPrefetchFrames = 16;
 
+static_assert(index::kFrameBytes == kFrameBytes);
+
 FrameKind KindOf(const ObjectHeader& object, uint32_t frame) {
   // A frame with the end of one region and the start of the next counts as the more wanted one.
   const uint64_t start = uint64_t{frame} * kFrameBytes;
