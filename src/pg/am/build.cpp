@@ -106,7 +106,7 @@ size_t Builder::SampleCapacity(uint32_t padded_dim) {
   const double lists = meta_.lists_option > 0 ? meta_.lists_option : rows / kRowsPerList;
   const double wanted =
       std::max<double>(lists * kPointsPerList, kMinTrainedRows) + kCalibrationQueries;
-  const double fit = maintenance_work_mem * 1024.0 / 2 / (padded_dim * sizeof(float));
+  const double fit = maintenance_work_mem * 1024.0 * 0.38 / (padded_dim * sizeof(float));
   return static_cast<size_t>(std::max(std::min(wanted * 1.1, fit), 1000.0));
 }
 
@@ -157,6 +157,7 @@ void Builder::Run(IndexBuildResult* result) {
     return WriteChain(index_, MAIN_FORKNUM, WriteMode::kBuild, PageKind::kParameters,
                       parameters.data(), parameters.size());
   });
+  meta_.mean_unset = sample.rows == 0;
   if (sample.rows < kMinTrainedRows) {
     BuildDelta(space);
   } else {
@@ -185,6 +186,7 @@ void Builder::RunEmpty() {
     return WriteChain(index_, INIT_FORKNUM, WriteMode::kBuild, PageKind::kParameters,
                       parameters.data(), parameters.size());
   });
+  meta_.mean_unset = 1;
   WriteMeta(INIT_FORKNUM);
   Call([&] {
     log_newpage_range(index_, INIT_FORKNUM, 0,
@@ -311,6 +313,9 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   shape.chunk_rows = meta_.chunk_size;
   shape.encrypted = meta_.encrypted;
   shape.recall_target = meta_.recall_target;
+  shape.max_chunk_bytes = static_cast<uint32_t>(
+      std::clamp<size_t>(size_t{1024} * static_cast<size_t>(maintenance_work_mem) / 8,
+                         size_t{4} << 20, format::kMaxChunkBytes));
   SegmentWriter writer(index_, WriteMode::kBuild, shape, &data_key_, centroids, &calibrator,
                        kCancelPoll);
   uint32_t list;

@@ -1,5 +1,6 @@
 /// aminsert: a fresh row goes to the delta as TID and 1-bit code about the mean. No store, no key,
 /// no centroid.
+#include "pg/am/chain.h"
 #include "pg/am/delta.h"
 #include "pg/am/handler.h"
 #include "pg/am/opened.h"
@@ -22,18 +23,55 @@ InsertBuffers& Buffers() {
   return buffers;
 }
 
+/// Points the metapage at parameters that begin at `chain`, if no other inserter has been faster.
+void PublishMean(Relation index, BlockNumber chain) {
+  Buffer buffer = ReadBuffer(index, kMetaBlock);
+  LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+  CheckPage(index, buffer, PageKind::kMeta, 0);
+  if (MetaOf(BufferGetPage(buffer))->mean_unset) {
+    GenericXLogState* state = GenericXLogStart(index);
+    MetaPage* meta = MetaOf(GenericXLogRegisterBuffer(state, buffer, 0));
+    meta->parameters = chain;
+    meta->mean_unset = 0;
+    GenericXLogFinish(state);
+  }
+  UnlockReleaseBuffer(buffer);
+}
+
+/// The first row of an index that was built on none: its vector becomes the mean, since data far
+/// from the origin would make the bounds of codes about zero useless. False: the vector is not one
+/// that the index holds.
+bool SetMean(Relation index, const OpenedIndex& opened, const float* vector) {
+  AlignedBuffer<float> mean(opened.layout().dim);
+  if (!opened.space().Data(vector, mean.data())) return false;
+  const index::Space space(opened.space().metric(), opened.space().rotation(), mean.span());
+  const std::vector<uint8_t> bytes = SerializeParameters(space);
+  Call([&] {
+    PublishMean(index, WriteChain(index, MAIN_FORKNUM, WriteMode::kLogged, PageKind::kParameters,
+                                  bytes.data(), bytes.size()));
+  });
+  return true;
+}
+
 void Insert(Relation index, Datum value, const ItemPointerData& tid) {
   const OpclassInfo& opclass = *Call([&] { return &OpclassOf(index); });
   void* copy = nullptr;
   const Elements elements = Call([&] { return ViewElements(opclass, value, &copy); });
-  const MetaPage meta = Call([&] { return ReadMeta(index); });
+  MetaPage meta = Call([&] { return ReadMeta(index); });
   if (elements.dim != meta.dim) {
     Call([&] {
       ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
                       errmsg("expected %u dimensions, not %u", meta.dim, elements.dim)));
     });
   }
-  const std::shared_ptr<OpenedIndex> opened = OpenedIndex::Get(index, meta);
+  std::shared_ptr<OpenedIndex> opened = OpenedIndex::Get(index, meta);
+  if (meta.mean_unset) {
+    AlignedBuffer<float> raw(meta.dim);
+    if (SetMean(index, *opened, AsFloats(elements, raw.data()))) {
+      meta = Call([&] { return ReadMeta(index); });
+      opened = OpenedIndex::Get(index, meta);
+    }
+  }
   const quant::CodeLayout& layout = opened->layout();
   InsertBuffers& buffers = Buffers();
   buffers.raw.Reset(meta.dim);

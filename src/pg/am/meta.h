@@ -34,7 +34,7 @@ struct MetaPage {
   uint8_t encrypted;      // objects are sealed with keys under data_key
   uint8_t store;          // StoreKind
   uint8_t store_vectors;  // objects have region C
-  uint16_t reserved;
+  uint16_t mean_unset;    // built on no rows: the first insert's vector becomes the mean
   uint32_t dim;
   uint32_t chunk_size;    // rows a chunk object, about
   Oid server;             // of a remote store, else InvalidOid

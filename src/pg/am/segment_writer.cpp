@@ -126,7 +126,8 @@ void SegmentWriter::FinishList() {
     next_calibrated_ = trained_list_ + 1;
   }
 
-  if (chunk_.lists() > 0 && (chunk_.rows() + rows > shape_.chunk_rows || !chunk_.Fits(rows))) {
+  if (chunk_.lists() > 0 &&
+      (chunk_.rows() + rows > shape_.chunk_rows || !chunk_.Fits(rows, shape_.max_chunk_bytes))) {
     FinishChunk();
   }
   ThrowIfError(chunk_.AddList(rows, {blocks, n_blocks * layout.block_bytes()}, ex_records_));

@@ -26,7 +26,8 @@ struct SegmentShape {
   ElementType element;
   uint32_t dim;
   quant::CodeLayout layout;
-  uint32_t chunk_rows;  // a chunk is closed when it has this many rows
+  uint32_t max_chunk_bytes;  // of plaintext; a list that is larger by itself makes its own chunk
+  uint32_t chunk_rows;       // a chunk is closed when it has this many rows
   bool encrypted;
   float recall_target;
 };
