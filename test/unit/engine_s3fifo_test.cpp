@@ -1,0 +1,199 @@
+#include "engine/s3fifo.h"
+
+#include <cmath>
+#include <list>
+#include <new>
+#include <unordered_map>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/aligned.h"
+#include "base/random.h"
+
+namespace vdb::engine {
+namespace {
+
+using Queue = S3Fifo::Queue;
+using Verdict = S3Fifo::Verdict;
+
+/// A cache of numbers with S3-FIFO, as the frame cache uses it.
+class S3Cache {
+ public:
+  explicit S3Cache(uint32_t n) : memory_(S3Fifo::Bytes(n)), fifo_(memory_.data(), n), slots_(n) {
+    fifo_.Format();
+    for (uint32_t slot = 0; slot < n; ++slot) fifo_.PushFree(slot);
+  }
+
+  /// Whether `key` was there; it is now.
+  bool Get(uint32_t key) {
+    if (const auto found = where_.find(key); found != where_.end()) {
+      Slot& slot = slots_[found->second];
+      slot.uses = std::min(slot.uses + 1, 3);
+      return true;
+    }
+    uint32_t slot = fifo_.PopFree();
+    if (slot == kNoSlot) {
+      slot = Evict();
+      where_.erase(slots_[slot].key);
+    }
+    slots_[slot] = {key, 0, false};
+    where_[key] = slot;
+    fifo_.Insert(slot, key * 0x9e3779b9u);
+    return false;
+  }
+
+  uint32_t Evict() {
+    uint32_t steps = 10 * static_cast<uint32_t>(slots_.size()),
+             skips = 2 * static_cast<uint32_t>(slots_.size());
+    return fifo_.Evict(
+        [this](uint32_t slot, Queue queue) {
+          Slot& s = slots_[slot];
+          if (s.pinned) return Verdict::kSkip;
+          if (s.uses == 0) return Verdict::kEvict;
+          s.uses = queue == Queue::kSmall ? 0 : s.uses - 1;
+          return Verdict::kKeep;
+        },
+        &steps, &skips);
+  }
+
+  bool Has(uint32_t key) const { return where_.contains(key); }
+  void Pin(uint32_t key, bool pinned) { slots_[where_.at(key)].pinned = pinned; }
+  S3Fifo& fifo() { return fifo_; }
+
+ private:
+  struct Slot {
+    uint32_t key;
+    int uses;
+    bool pinned;
+  };
+  AlignedBuffer<uint8_t> memory_;
+  S3Fifo fifo_;
+  std::vector<Slot> slots_;
+  std::unordered_map<uint32_t, uint32_t> where_;
+};
+
+class LruCache {
+ public:
+  explicit LruCache(uint32_t n) : n_(n) {}
+  bool Get(uint32_t key) {
+    if (const auto found = where_.find(key); found != where_.end()) {
+      order_.splice(order_.begin(), order_, found->second);
+      return true;
+    }
+    if (order_.size() == n_) {
+      where_.erase(order_.back());
+      order_.pop_back();
+    }
+    order_.push_front(key);
+    where_[key] = order_.begin();
+    return false;
+  }
+
+ private:
+  size_t n_;
+  std::list<uint32_t> order_;
+  std::unordered_map<uint32_t, std::list<uint32_t>::iterator> where_;
+};
+
+TEST(S3FifoTest, UsedSlotsSurviveAScan) {
+  S3Cache cache(100);
+  for (uint32_t key = 0; key < 50; ++key) cache.Get(key);
+  for (uint32_t key = 0; key < 50; ++key) cache.Get(key);
+  for (uint32_t key = 1000; key < 11000; ++key) cache.Get(key);
+  for (uint32_t key = 0; key < 50; ++key) EXPECT_TRUE(cache.Has(key)) << key;
+  // And the scan's end is what the small queue holds.
+  EXPECT_TRUE(cache.Has(10999));
+  EXPECT_FALSE(cache.Has(1000));
+}
+
+TEST(S3FifoTest, ComesBackFromTheGhostsIntoMain) {
+  S3Cache cache(100);
+  for (uint32_t key = 0; key < 150; ++key) cache.Get(key);
+  ASSERT_FALSE(cache.Has(0));
+  const uint32_t main = cache.fifo().size(Queue::kMain);
+  EXPECT_FALSE(cache.Get(0));
+  EXPECT_EQ(cache.fifo().size(Queue::kMain), main + 1);
+  // What was never there starts in small.
+  const uint32_t small = cache.fifo().size(Queue::kSmall);
+  cache.Get(5000);
+  EXPECT_EQ(cache.fifo().size(Queue::kMain), main + 1);
+  EXPECT_EQ(cache.fifo().size(Queue::kSmall), small);
+}
+
+TEST(S3FifoTest, GhostsAreForgottenAfterACacheFullOfEvictions) {
+  S3Cache cache(100);
+  for (uint32_t key = 0; key < 150; ++key) cache.Get(key);
+  for (uint32_t key = 1000; key < 1300; ++key) cache.Get(key);
+  cache.Get(0);
+  EXPECT_EQ(cache.fifo().size(Queue::kMain), 0u);
+}
+
+TEST(S3FifoTest, PinnedSlotsStayAndAllPinnedGivesUp) {
+  S3Cache cache(10);
+  for (uint32_t key = 0; key < 10; ++key) cache.Get(key);
+  for (uint32_t key = 0; key < 9; ++key) cache.Pin(key, true);
+  for (uint32_t key = 100; key < 200; ++key) cache.Get(key);
+  for (uint32_t key = 0; key < 9; ++key) EXPECT_TRUE(cache.Has(key));
+  cache.Pin(199, true);
+  EXPECT_EQ(cache.Evict(), kNoSlot);
+  cache.Pin(4, false);
+  EXPECT_NE(cache.Evict(), kNoSlot);
+}
+
+TEST(S3FifoTest, RemoveFromTheMiddleOfAnyQueue) {
+  AlignedBuffer<uint8_t> memory(S3Fifo::Bytes(6));
+  S3Fifo fifo(memory.data(), 6);
+  fifo.Format();
+  for (uint32_t slot = 0; slot < 6; ++slot)
+    fifo.PushFree(slot, slot == 5 ? Queue::kSpare : Queue::kFree);
+  EXPECT_EQ(fifo.PopFree(Queue::kSpare), 5u);
+  EXPECT_EQ(fifo.PopFree(Queue::kSpare), kNoSlot);
+  for (const uint32_t slot : {2u, 0u, 4u}) {
+    fifo.Remove(slot);
+    EXPECT_EQ(fifo.queue(slot), Queue::kNone);
+    fifo.Remove(slot);
+  }
+  EXPECT_EQ(fifo.size(Queue::kFree), 2u);
+  EXPECT_EQ(fifo.PopFree(), 1u);
+  EXPECT_EQ(fifo.PopFree(), 3u);
+  EXPECT_EQ(fifo.PopFree(), kNoSlot);
+}
+
+TEST(S3FifoTest, BothQueuesEmptyEndsAtOnce) {
+  S3Cache cache(4);
+  uint32_t steps = 100, skips = 100;
+  EXPECT_EQ(cache.fifo().Evict([](uint32_t, Queue) { return Verdict::kEvict; }, &steps, &skips),
+            kNoSlot);
+  EXPECT_EQ(steps, 100u);
+}
+
+// The trace that the frame cache has in mind: searches read lists near a topic, topics have a Zipf
+// popularity, and now and then somebody scans everything.
+TEST(S3FifoTest, BeatsLruOnSearchesWithScans) {
+  constexpr uint64_t kSeed = 20240607;
+  RecordProperty("seed", std::to_string(kSeed));
+  SplitMix64 random(kSeed);
+  constexpr uint32_t kFrames = 5000, kCache = 500;
+  S3Cache s3(kCache);
+  LruCache lru(kCache);
+  uint64_t s3_hits = 0, lru_hits = 0, reads = 0;
+  const auto get = [&](uint32_t key) {
+    s3_hits += s3.Get(key);
+    lru_hits += lru.Get(key);
+    ++reads;
+  };
+  for (int search = 0; search < 20000; ++search) {
+    const auto topic = static_cast<uint32_t>(std::pow(kFrames, random.Unit())) - 1;
+    for (uint32_t i = 0; i < 8; ++i)
+      get((topic * 7919 + static_cast<uint32_t>(random.Below(24))) % kFrames);
+    if (search % 500 == 499) {
+      for (uint32_t key = 0; key < kFrames; ++key) get(key);
+    }
+  }
+  EXPECT_GT(s3_hits, lru_hits + reads / 50)
+      << "S3-FIFO " << s3_hits << ", LRU " << lru_hits << " of " << reads << ", seed " << kSeed;
+}
+
+}  // namespace
+}  // namespace vdb::engine
