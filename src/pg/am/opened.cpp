@@ -58,8 +58,7 @@ Result<crypto::ObjectCipher> IndexKeys::CipherFor(const ObjectHeader& object) {
   if (!data_key_) {
     crypto::Uuid uuid;
     std::memcpy(uuid.data(), meta_.uuid, uuid.size());
-    Result<crypto::SecretKey> key =
-        crypto::UnwrapDataKey(MasterKeys(false), uuid, meta_.wrapped_key);
+    Result<crypto::SecretKey> key = OpenDataKey(uuid, meta_.wrapped_key);
     if (!key.ok()) return key.TakeStatus();
     data_key_.emplace(std::move(key).value());
   }
@@ -95,6 +94,8 @@ OpenedIndex::OpenedIndex(Relation index, const MetaPage& meta)
       locator_(compat::LocatorOf(index)),
       layout_{quant::PaddedDim(meta.dim), meta.code_bits},
       keys_(meta) {
+  // So that giving a searcher back never allocates: it happens in destructors.
+  idle_.reserve(kMaxIdleSearchers);
   const std::vector<uint8_t> bytes = ReadChain(index, meta.parameters, PageKind::kParameters);
   const size_t words = quant::RotationSignWords(layout_.dim);
   if (bytes.size() != words * sizeof(uint64_t) + layout_.dim * sizeof(float)) {
