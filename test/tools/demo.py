@@ -69,6 +69,7 @@ end $$;
 set enable_indexscan = off;
 create temp table exact as select * from latency(100);
 reset enable_indexscan;
+discard plans;
 create temp table warm_up as select * from latency(100);
 create temp table indexed as select * from latency(500);
 select scan, count(*) as queries,
