@@ -614,3 +614,72 @@ CREATE FUNCTION vdb.rotate_master_key(OUT index regclass, OUT key_id text, OUT r
 REVOKE ALL ON FUNCTION vdb.rotate_master_key() FROM PUBLIC;
 COMMENT ON FUNCTION vdb.rotate_master_key() IS
   'brings every vdb index of the database under the current master key; returns those it could not';
+
+-- Seeing inside indexes. All but vdb.check read pages alone and need no key.
+
+-- NULL while another session holds the index exclusively.
+CREATE FUNCTION vdb.index_stats(
+    index regclass,
+    OUT metric text,                -- l2, ip, cosine, l1
+    OUT element text,               -- vector, halfvec
+    OUT dimensions integer,
+    OUT code_bits integer,
+    OUT store text,
+    OUT encrypted boolean,
+    OUT master_key_id text,         -- that wraps the index's data key; NULL: it has none
+    OUT generation bigint,          -- grows when rows move between delta and segments
+    OUT rows bigint,                -- that a search can find: without tombstones
+    OUT lists bigint,
+    OUT segments bigint,
+    OUT delta_rows bigint,          -- of rows: fresh, in no list
+    OUT tombstones bigint,          -- dead rows whose codes are still in lists
+    OUT size_bytes bigint,          -- of the relation
+    OUT first_code_bytes bigint,    -- region A: 1-bit codes
+    OUT ex_code_bytes bigint,       -- region B: the other bits
+    OUT vector_bytes bigint,        -- region C: full vectors
+    OUT routing_bytes bigint,       -- centroids
+    OUT tid_bytes bigint,
+    OUT delta_bytes bigint,
+    OUT objects bigint,
+    OUT recall_target real,         -- that the build calibrated for
+    OUT theta real,                 -- the probing rule; this and the following are NULL without lists
+    OUT probes real,                -- lists that a search reads, mean of the calibration queries
+    OUT probes_p80 real,            -- their 80th percentile
+    OUT measured_recall real,       -- of the calibration queries, at ten rows
+    OUT calibration_queries bigint)
+  AS 'MODULE_PATHNAME', 'vdb_index_stats'
+  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION vdb.index_stats(regclass) IS 'what a vdb index is and holds';
+
+CREATE VIEW vdb.stat_index AS
+  SELECT n.nspname AS schemaname, t.relname AS tablename, c.relname AS indexname,
+         c.oid AS indexrelid, s.*
+  FROM pg_catalog.pg_index i
+  JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i'
+  JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'vdb'
+  JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  CROSS JOIN LATERAL vdb.index_stats(c.oid) s
+  WHERE i.indisvalid AND NOT pg_catalog.pg_is_other_temp_schema(c.relnamespace)
+    AND NOT (c.relpersistence <> 'p' AND pg_catalog.pg_is_in_recovery());
+GRANT SELECT ON vdb.stat_index TO PUBLIC;
+COMMENT ON VIEW vdb.stat_index IS 'the vdb indexes of this database that can be read here';
+
+CREATE FUNCTION vdb.index_objects(
+    index regclass,
+    OUT segment integer,
+    OUT number integer,             -- of the index's objects, from 0
+    OUT kind text,                  -- routing, chunk
+    OUT id text,                    -- BLAKE3 of the stored bytes, hexadecimal
+    OUT stored_bytes bigint,
+    OUT plain_bytes bigint,
+    OUT frames bigint,
+    OUT lists bigint,
+    OUT rows bigint,                -- dead ones included
+    OUT encrypted boolean,
+    OUT head bytea)                 -- its first stored bytes; a document begins with d9d9f7
+  RETURNS SETOF record
+  AS 'MODULE_PATHNAME', 'vdb_index_objects'
+  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION vdb.index_objects(regclass) IS
+  'the objects a vdb index is made of; for its owner and pg_monitor';

@@ -4,6 +4,8 @@
 #include "pg/pg.h"
 
 extern "C" {
+#include "catalog/pg_class_d.h"
+#include "utils/acl.h"
 #if PG_VERSION_NUM >= 160000
 #include "nodes/miscnodes.h"
 #include "varatt.h"
@@ -65,6 +67,31 @@ inline Buffer ExtendByOne(Relation relation, ForkNumber fork, BufferAccessStrate
   LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
   if (lock) UnlockRelationForExtension(relation, ExclusiveLock);
   return buffer;
+#endif
+}
+
+inline bool OwnsRelation(Oid relation, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_ownercheck(RelationRelationId, relation, role);
+#else
+  return pg_class_ownercheck(relation, role);
+#endif
+}
+
+/// The next value of a datum sort. False: there are no more.
+inline bool NextSorted(Tuplesortstate* sort, Datum* value, bool* isnull) {
+#if PG_VERSION_NUM >= 160000
+  return tuplesort_getdatum(sort, true, false, value, isnull, nullptr);
+#else
+  return tuplesort_getdatum(sort, true, value, isnull, nullptr);
+#endif
+}
+
+/// Functions of an index run with the rights of its table's owner: no schema of another role may
+/// take their place.
+inline void RestrictFunctionLookup() {
+#if PG_VERSION_NUM >= 170000
+  RestrictSearchPath();
 #endif
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "pg/am/build_rules.h"
 #include "pg/am/chain.h"
 #include "pg/am/delta.h"
 #include "pg/am/encode_scan.h"
@@ -25,12 +26,7 @@ namespace vdb::pg {
 
 namespace {
 
-// Below this there is nothing to train: comparing every code costs less than ranking lists saves.
-constexpr uint64_t kMinTrainedRows = 2000;
-// Points a centroid is trained on: 256 scan at most 10 % less, 12 cost 35 % more.
-constexpr double kPointsPerList = 64;
 constexpr double kRowsPerList = 225;
-constexpr size_t kCalibrationQueries = 1000;
 constexpr uint64_t kSampleSeed = 0x5eed5a3b1e0ull;
 
 void SetPhase(int64 phase) {
@@ -104,10 +100,8 @@ size_t Builder::SampleCapacity(uint32_t padded_dim) {
     return tuples;
   });
   const double lists = meta_.lists_option > 0 ? meta_.lists_option : rows / kRowsPerList;
-  const double wanted =
-      std::max<double>(lists * kPointsPerList, kMinTrainedRows) + kCalibrationQueries;
   const double fit = maintenance_work_mem * 1024.0 * 0.38 / (padded_dim * sizeof(float));
-  return static_cast<size_t>(std::max(std::min(wanted * 1.1, fit), 1000.0));
+  return static_cast<size_t>(std::max(std::min(WantedSample(lists), fit), 1000.0));
 }
 
 /// A fresh rotation and the sample's mean in rotated space. Transforms nothing yet.
@@ -313,9 +307,7 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   shape.chunk_rows = meta_.chunk_size;
   shape.encrypted = meta_.encrypted;
   shape.recall_target = meta_.recall_target;
-  shape.max_chunk_bytes = static_cast<uint32_t>(
-      std::clamp<size_t>(size_t{1024} * static_cast<size_t>(maintenance_work_mem) / 8,
-                         size_t{4} << 20, format::kMaxChunkBytes));
+  shape.max_chunk_bytes = MaxChunkBytes(maintenance_work_mem);
   SegmentWriter writer(index_, WriteMode::kBuild, shape, &data_key_, centroids, &calibrator,
                        kCancelPoll);
   uint32_t list;

@@ -6,6 +6,7 @@
 #include "crypto/hash.h"
 #include "format/geometry.h"
 #include "format/routing_object.h"
+#include "pg/am/build_rules.h"
 #include "pg/am/chain.h"
 #include "pg/am/delta.h"
 #include "pg/am/tid_page.h"
@@ -16,19 +17,10 @@ namespace vdb::pg {
 
 namespace {
 
-// A list longer than this is cut into several with the same centroid: equal vectors, which no
-// clustering separates, must still fit into chunks and be scanned in pieces.
-constexpr uint32_t kMaxListRows = 4096;
-constexpr size_t kMaxListBytes = size_t{4} << 20;
 constexpr uint64_t kNoTid = 0;
 
 // Scans generously; only for a segment that was not calibrated.
 constexpr index::Calibration kDefaultCalibration = {1.0f, 1.0f, 1.0f, 0.0f, -1.0f, 0, 0, 0, 0};
-
-uint32_t MaxListRows(const quant::CodeLayout& layout) {
-  const size_t rows = std::min<size_t>(kMaxListRows, kMaxListBytes / layout.row_bytes());
-  return static_cast<uint32_t>(std::max<size_t>(rows / 32 * 32, 32));
-}
 
 }  // namespace
 

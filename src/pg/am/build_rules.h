@@ -1,0 +1,39 @@
+/// The numbers by which a build shapes an index; vdb.estimate goes by the same.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "format/chunk.h"
+#include "quant/code_layout.h"
+
+namespace vdb::pg {
+
+// Below this there is nothing to train: comparing every code costs less than ranking lists saves.
+inline constexpr uint64_t kMinTrainedRows = 2000;
+// Points a centroid is trained on: 256 scan at most 10 % less, 12 cost 35 % more.
+inline constexpr double kPointsPerList = 64;
+inline constexpr size_t kCalibrationQueries = 1000;
+
+/// Rows to sample for a build of so many lists.
+inline constexpr double WantedSample(double lists) {
+  const double training = std::max(lists * kPointsPerList, double{kMinTrainedRows});
+  return (training + kCalibrationQueries) * 1.1;
+}
+
+/// A list longer than this is cut into several with the same centroid: equal vectors, which no
+/// clustering separates, must still fit into chunks and be scanned in pieces.
+inline constexpr uint32_t MaxListRows(const quant::CodeLayout& layout) {
+  const size_t rows = std::min(size_t{4096}, (size_t{4} << 20) / layout.row_bytes());
+  return static_cast<uint32_t>(std::max<size_t>(rows / 32 * 32, 32));
+}
+
+/// Plaintext of a chunk that a build with this much memory (maintenance_work_mem, kB) holds.
+inline constexpr uint32_t MaxChunkBytes(int work_mem_kb) {
+  return static_cast<uint32_t>(
+      std::clamp<size_t>(size_t{1024} * static_cast<size_t>(work_mem_kb) / 8, size_t{4} << 20,
+                         format::kMaxChunkBytes));
+}
+
+}  // namespace vdb::pg
