@@ -9,12 +9,16 @@ Buffer NewBuffer(Relation index, ForkNumber fork, BufferAccessStrategy strategy)
 }
 
 Buffer ReadPage(Relation index, BlockNumber block, PageKind kind, uint32_t segment,
-                BufferAccessStrategy strategy) {
-  if (block >= RelationGetNumberOfBlocks(index)) {
-    ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                    errmsg("index \"%s\" is truncated: block %u is missing",
-                           RelationGetRelationName(index), block),
-                    errhint("REINDEX the index.")));
+                BufferAccessStrategy strategy, BlockNumber* known_blocks) {
+  if (known_blocks == nullptr || block >= *known_blocks) {
+    const BlockNumber blocks = RelationGetNumberOfBlocks(index);
+    if (block >= blocks) {
+      ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                      errmsg("index \"%s\" is truncated: block %u is missing",
+                             RelationGetRelationName(index), block),
+                      errhint("REINDEX the index.")));
+    }
+    if (known_blocks != nullptr) *known_blocks = blocks;
   }
   Buffer buffer = ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
   LockBuffer(buffer, BUFFER_LOCK_SHARE);

@@ -9,9 +9,11 @@ namespace vdb::pg {
 /// A new page at the end of the relation's fork, pinned and exclusively locked, not initialised.
 Buffer NewBuffer(Relation index, ForkNumber fork, BufferAccessStrategy strategy);
 
-/// Reads and share-locks a page of that kind and segment; XX002 when it is another.
+/// Reads and share-locks a page of that kind and segment; XX002 when it is another, or beyond the
+/// relation's end. Asking for the relation's size is a system call: a caller with many pages to
+/// read keeps `known_blocks` (0 at first) and pays for it once.
 Buffer ReadPage(Relation index, BlockNumber block, PageKind kind, uint32_t segment,
-                BufferAccessStrategy strategy);
+                BufferAccessStrategy strategy, BlockNumber* known_blocks = nullptr);
 
 /// How pages of a new structure are written.
 enum class WriteMode {

@@ -1,6 +1,6 @@
 #include "pg/am/meta.h"
 
-#include "pg/guard.h"
+#include "pg/compat.h"
 
 namespace vdb::pg {
 
@@ -8,10 +8,16 @@ namespace {
 
 /// Locks block 0 and checks that it is a metapage of a known version.
 Buffer LockMeta(Relation index, int mode) {
-  if (RelationGetNumberOfBlocks(index) == 0) {
-    ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-                    errmsg("index \"%s\" has no metapage", RelationGetRelationName(index)),
-                    errhint("REINDEX the index.")));
+  // Asking for the size is a system call, which each insert and search would feel: once for each
+  // index in a row.
+  static compat::RelationLocator looked_at = {};
+  if (!compat::SameLocator(looked_at, compat::LocatorOf(index))) {
+    if (RelationGetNumberOfBlocks(index) == 0) {
+      ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                      errmsg("index \"%s\" has no metapage", RelationGetRelationName(index)),
+                      errhint("REINDEX the index.")));
+    }
+    looked_at = compat::LocatorOf(index);
   }
   Buffer buffer = ReadBuffer(index, kMetaBlock);
   LockBuffer(buffer, mode);

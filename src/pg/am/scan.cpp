@@ -113,13 +113,14 @@ void IndexScan::Start() {
 void IndexScan::AddDelta(const MetaPage& meta) {
   const uint32_t row_bytes = DeltaRowBytes(opened_->layout());
   char rows[kPagePayload];
+  BlockNumber known_blocks = 0;
   uint64_t tids[kPagePayload / sizeof(ItemPointerData)];
   for (const DeltaStripe& stripe : meta.stripes) {
     for (BlockNumber block = stripe.first; block != InvalidBlockNumber;) {
       uint32_t count = 0;
       Call([&] {
         CHECK_FOR_INTERRUPTS();
-        Buffer buffer = ReadPage(index_, block, PageKind::kDelta, 0, nullptr);
+        Buffer buffer = ReadPage(index_, block, PageKind::kDelta, 0, nullptr, &known_blocks);
         Page page = BufferGetPage(buffer);
         const DeltaRows view = ViewDelta(index_, buffer, page, row_bytes);
         count = view.header->count;
