@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "base/half.h"
-#include "quant/encode.h"
+#include "simd/encode.h"
 
 namespace vdb::quant {
 namespace {
@@ -78,7 +78,7 @@ void Encoder::EncodeFirst(const float* vector, const float* centroid, uint8_t* r
 
 void Encoder::Encode(const float* vector, const float* centroid, uint8_t* row) const {
   const size_t dim = layout_.dim;
-  const ResidualSums sums = EncodeSigns(vector, centroid, dim, row + 8);
+  const simd::ResidualSums sums = simd::EncodeSigns(vector, centroid, dim, row + 8);
   CodeSums code = {sums.norm_sq, sums.dot_centroid, sums.abs_sum * 0.5,
                    static_cast<double>(dim) * 0.25, sums.sign_centroid * 0.5};
   WriteShortFactors(ComputeFactors(code, estimator_, dim, error_sigmas_, true), row);
@@ -88,8 +88,8 @@ void Encoder::Encode(const float* vector, const float* centroid, uint8_t* row) c
   uint8_t* ex = row + layout_.first_bytes();
   uint8_t* ex_codes = ex + layout_.ex_factor_bytes();
   const float scale =
-      sums.norm_sq > 0 ? BestScale(vector, centroid, dim, (1u << ex_bits) - 1, sums) : 0;
-  const ExSums extra = EncodeExtra(vector, centroid, dim, ex_bits, scale, ex_codes);
+      sums.norm_sq > 0 ? simd::BestScale(vector, centroid, dim, (1u << ex_bits) - 1, sums) : 0;
+  const simd::ExSums extra = simd::EncodeExtra(vector, centroid, dim, ex_bits, scale, ex_codes);
   code.dot_residual = extra.dot_residual;
   code.x_norm_sq = extra.norm_sq;
   code.dot_centroid = extra.dot_centroid;

@@ -8,7 +8,6 @@
 #include "base/aligned.h"
 #include "base/half.h"
 #include "base/random.h"
-#include "quant/encode.h"
 #include "simd_targets.h"
 
 namespace vdb::quant {

@@ -1,4 +1,4 @@
-#include "quant/encode.h"
+#include "simd/encode.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,12 +7,12 @@
 #include "simd/targets.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "quant/encode.cpp"
+#define HWY_TARGET_INCLUDE "simd/encode.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace vdb::quant {
+namespace vdb::simd {
 namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
@@ -154,11 +154,11 @@ ExSums ExtraOf(const float* vector, const float* centroid, size_t dim, uint32_t 
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace vdb::quant
+}  // namespace vdb::simd
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace vdb::quant {
+namespace vdb::simd {
 
 HWY_EXPORT(SignsOf);
 HWY_EXPORT(BestScaleOf);
@@ -193,5 +193,5 @@ ExSums EncodeExtra(const float* vector, const float* centroid, size_t dim, uint3
   return HWY_DYNAMIC_DISPATCH(ExtraOf)(vector, centroid, dim, ex_bits, scale, codes);
 }
 
-}  // namespace vdb::quant
+}  // namespace vdb::simd
 #endif  // HWY_ONCE

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace vdb::quant {
+namespace vdb::simd {
 
 /// Sums over the dimensions of one residual; sign_i = 1 where r_i > 0, else -1.
 struct ResidualSums {
@@ -41,4 +41,4 @@ struct ExSums {
 ExSums EncodeExtra(const float* vector, const float* centroid, size_t dim, uint32_t ex_bits,
                    float scale, uint8_t* codes) noexcept;
 
-}  // namespace vdb::quant
+}  // namespace vdb::simd
