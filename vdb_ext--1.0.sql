@@ -683,3 +683,36 @@ CREATE FUNCTION vdb.index_objects(
   LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION vdb.index_objects(regclass) IS
   'the objects a vdb index is made of; for its owner and pg_monitor';
+CREATE FUNCTION vdb.check(
+    index regclass,
+    "full" boolean DEFAULT false,
+    OUT objects bigint,
+    OUT frames bigint,
+    OUT bytes bigint,               -- stored bytes of the objects
+    OUT lists bigint,
+    OUT rows bigint,                -- in lists, dead ones included
+    OUT dead bigint,
+    OUT delta_rows bigint)
+  AS 'MODULE_PATHNAME', 'vdb_check'
+  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION vdb.check(regclass, boolean) IS
+  'ERROR XX002 unless a vdb index is sound; full: every byte of it, and against its table';
+
+-- Agrees with the index that CREATE INDEX makes under the same vdb.chunk_size.
+CREATE FUNCTION vdb.estimate(
+    rows bigint,
+    dims integer,
+    code_bits integer DEFAULT 5,
+    element text DEFAULT 'vector',
+    lists integer DEFAULT 0,
+    OUT index_bytes bigint,
+    OUT first_pass_bytes bigint,    -- that should stay in the cache: 1-bit codes and routing
+    OUT routing_bytes bigint,       -- of the routing object; twice that in the cache
+    OUT build_memory_bytes bigint,  -- with which a build spills nothing and cuts no sample short
+    OUT lists bigint,
+    OUT objects bigint,
+    OUT insert_bytes integer)       -- that a fresh row takes
+  AS 'MODULE_PATHNAME', 'vdb_estimate'
+  LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION vdb.estimate(bigint, integer, integer, text, integer) IS
+  'size and memory of a vdb index before it is built';

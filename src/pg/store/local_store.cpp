@@ -13,18 +13,8 @@ namespace {
 // Generic WAL takes four pages a record.
 constexpr size_t kRecordPages = MAX_GENERIC_XLOG_PAGES;
 
-std::string ObjectName(const ObjectEntry& object) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string name;
-  for (int i = 0; i < 8; ++i) {
-    name += kDigits[object.header.id[i] >> 4];
-    name += kDigits[object.header.id[i] & 15];
-  }
-  return name;
-}
-
 Status DamagedFrame(Relation index, const ObjectEntry& object, uint64_t frame, std::string detail) {
-  return Corruption(StrCat("could not read frame ", frame, " of object ", ObjectName(object),
+  return Corruption(StrCat("could not read frame ", frame, " of object ", ShortId(object),
                            " of index \"", RelationGetRelationName(index), "\""))
       .WithDetail(std::move(detail))
       .WithHint("REINDEX the index.");
@@ -34,6 +24,21 @@ Status DamagedFrame(Relation index, const ObjectEntry& object, uint64_t frame, s
 enum class PageRead { kOk, kTruncated, kOtherPage, kShort };
 
 }  // namespace
+
+std::string ShortId(const ObjectEntry& object) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string name;
+  for (int i = 0; i < 8; ++i) {
+    name += kDigits[object.header.id[i] >> 4];
+    name += kDigits[object.header.id[i] & 15];
+  }
+  return name;
+}
+
+Status UnauthenticFrame(Relation index, const ObjectEntry& object, uint64_t frame) {
+  return DamagedFrame(index, object, frame,
+                      "Its bytes are not what was written there, or the key is another.");
+}
 
 LocalObjectWriter::LocalObjectWriter(Relation index, WriteMode mode)
     : index_(index), mode_(mode), ring_(Call([] { return GetAccessStrategy(BAS_BULKWRITE); })) {
@@ -180,8 +185,7 @@ Status LocalObjectReader::ReadFrame(const ObjectEntry& object, const crypto::Obj
       sealed_.data(), format::FramePlainBytes(plain_bytes, frame) + format::kFrameTagBytes);
   VDB_RETURN_IF_ERROR(ReadStored(object, format::StoredFrameOffset(frame), sealed));
   if (!cipher.TryOpenFrame(frame, sealed, out)) {
-    return DamagedFrame(index_, object, frame,
-                        "Its bytes are not what was written there, or the key is another.");
+    return UnauthenticFrame(index_, object, frame);
   }
   return {};
 }

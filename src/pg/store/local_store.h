@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/aligned.h"
@@ -51,6 +52,12 @@ class ObjectKeys {
   /// Errors: the master key is missing or wrong.
   virtual Result<crypto::ObjectCipher> CipherFor(const ObjectHeader& object) = 0;
 };
+
+/// What messages call an object: the first 16 hexadecimal digits of its id.
+std::string ShortId(const ObjectEntry& object);
+
+/// kCorruption: a frame that was read does not open.
+Status UnauthenticFrame(Relation index, const ObjectEntry& object, uint64_t frame);
 
 /// Reads and opens frames of objects of one segment.
 class LocalObjectReader {
