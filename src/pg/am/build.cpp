@@ -152,7 +152,7 @@ void Builder::Run(IndexBuildResult* result) {
                       parameters.data(), parameters.size());
   });
   meta_.mean_unset = sample.rows == 0;
-  if (sample.rows < kMinTrainedRows) {
+  if (sample.rows < kMinTrainedRows || sample.size() == 0) {
     BuildDelta(space);
   } else {
     BuildSegment(space, std::move(sample));

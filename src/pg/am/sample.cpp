@@ -2,10 +2,15 @@
 
 #include "pg/am/delta.h"
 #include "pg/guard.h"
+#include "simd/distance.h"
 
 namespace vdb::pg {
 
 namespace {
+
+// Longer vectors are indexed but not sampled: sums over their squares leave the range of float, and
+// with them centroids and radii.
+constexpr float kMaxSampledNormSq = 1e36f;
 
 struct SampleState {
   const OpclassInfo* opclass;
@@ -42,9 +47,11 @@ void SampleRow(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, voi
     if (place < state->capacity) {
       float* target = state->vectors + place * state->dim;
       const float* floats = AsFloats(elements, target);
-      if (floats != target) std::memcpy(target, floats, sizeof(float) * state->dim);
-      state->tids[place] = PackTid(*tid);
-      if (place == state->kept) state->kept++;
+      if (simd::Dot(floats, floats, state->dim) < kMaxSampledNormSq) {
+        if (floats != target) std::memcpy(target, floats, sizeof(float) * state->dim);
+        state->tids[place] = PackTid(*tid);
+        if (place == state->kept) state->kept++;
+      }
     }
   }
   MemoryContextSwitchTo(old);

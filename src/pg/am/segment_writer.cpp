@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "crypto/hash.h"
 #include "format/geometry.h"
@@ -107,7 +108,9 @@ void SegmentWriter::FinishList() {
 
   const int8_t* centroid = centroids_.codes.data() + size_t{trained_list_} * centroids_.dim;
   const float scale = centroids_.scale[trained_list_];
-  const float radius = std::sqrt(static_cast<float>(residual_sq_ / rows));
+  // Squares that overflow: the list has to be looked at whatever the query is.
+  const float radius = std::min(static_cast<float>(std::sqrt(residual_sq_ / rows)),
+                                std::numeric_limits<float>::max());
   const bool fragment = next_calibrated_ > trained_list_;
   if (calibrator_ != nullptr && !(fragment && shape_.metric == Metric::kL1)) {
     SkipLists(trained_list_);
