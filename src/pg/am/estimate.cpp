@@ -51,7 +51,8 @@ Shape ShapeOf(const EstimateInput& input, const quant::CodeLayout& layout) {
   shape.lists = std::min(asked, rows);
   shape.lists *= Ceil(rows / shape.lists, MaxListRows(layout));
   shape.rows_per_list = rows / shape.lists;
-  shape.slots = rows + shape.lists * kMeanPadding;
+  shape.slots =
+      shape.lists * std::max(shape.rows_per_list + kMeanPadding, double{quant::kBlockVectors});
   // A chunk is closed by the list that does not fit: half a list stays unused, about. Lists differ
   // in length, so that one met at random is longer than the mean.
   const double bytes_per_row =
@@ -59,7 +60,7 @@ Shape ShapeOf(const EstimateInput& input, const quant::CodeLayout& layout) {
       static_cast<double>(layout.ex_record_bytes());
   const double limit = std::min<double>(input.chunk_rows, input.max_chunk_bytes / bytes_per_row);
   const double used = std::max(limit - 0.75 * shape.rows_per_list, shape.rows_per_list);
-  shape.chunks = std::max(1.0, std::round(rows / used + 0.5));
+  shape.chunks = Ceil(rows, used);
   return shape;
 }
 
