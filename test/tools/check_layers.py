@@ -23,7 +23,7 @@ BELOW["pg"] = list(BELOW)
 
 # Third-party headers that only these folders may see.
 OWNERS = {
-    r"hwy/": ["simd"],
+    r"hwy/": ["simd", "quant"],
     r"cbor\.h": ["format"],
     r"nlohmann/": ["format"],
     r"sodium(\.h|/)": ["crypto"],

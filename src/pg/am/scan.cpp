@@ -116,7 +116,8 @@ void IndexScan::AddDelta(const MetaPage& meta) {
   BlockNumber known_blocks = 0;
   uint64_t tids[kPagePayload / sizeof(ItemPointerData)];
   for (const DeltaStripe& stripe : meta.stripes) {
-    for (BlockNumber block = stripe.first; block != InvalidBlockNumber;) {
+    BlockNumber block = stripe.first;
+    while (block != InvalidBlockNumber) {
       uint32_t count = 0;
       Call([&] {
         CHECK_FOR_INTERRUPTS();

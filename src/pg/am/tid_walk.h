@@ -65,7 +65,8 @@ void ForEachTid(Relation index, const MetaPage& meta, OpenedIndex& opened, Visit
   });
   const uint32_t row_bytes = DeltaRowBytes(opened.layout());
   for (const DeltaStripe& stripe : meta.stripes) {
-    for (BlockNumber block = stripe.first; block != InvalidBlockNumber;) {
+    BlockNumber block = stripe.first;
+    while (block != InvalidBlockNumber) {
       uint32_t count = 0;
       Call([&] {
         CHECK_FOR_INTERRUPTS();
