@@ -23,7 +23,7 @@ BELOW["pg"] = list(BELOW)
 
 # Third-party headers that only these folders may see.
 OWNERS = {
-    r"hwy/": ["simd", "quant"],
+    r"hwy/": ["simd"],
     r"cbor\.h": ["format"],
     r"nlohmann/": ["format"],
     r"sodium(\.h|/)": ["crypto"],

@@ -86,6 +86,12 @@ select pg_size_pretty(pg_table_size('gloss')) as "table",
   current_setting('vdb.cache_size') as "cache limit";
 """
 
+OBJECTS = """
+select number, kind, left(id, 16) || '...' as id, stored_bytes, frames, lists, rows, encrypted,
+  encode(substr(head, 1, 8), 'hex') as "first bytes"
+from vdb.index_objects('gloss_embedding_idx') order by number;
+"""
+
 PROGRESS = """
 select phase, blocks_done, blocks_total, tuples_done, tuples_total
 from pg_stat_progress_create_index;
@@ -171,12 +177,15 @@ def main():
             show(cluster, LATENCY)
             say("sizes")
             show(cluster, SIZES)
-            say("what the index is made of (vdb.stat_index)")
+            say("the index from inside (vdb.stat_index)")
             show(cluster, "select * from vdb.stat_index", "-x")
+            say("the objects it is made of, and how the stored bytes of each begin")
+            print("   unencrypted, each would begin with d9d9f7, CBOR's mark")
+            show(cluster, OBJECTS)
+            say("every frame authenticated, every row looked up in the table (vdb.check)")
+            show(cluster, "select * from vdb.check('gloss_embedding_idx', true)")
             say("the cache of decrypted frames (vdb.stat_cache)")
             show(cluster, "select * from vdb.stat_cache", "-x")
-            say("every frame authenticated and every TID looked at (vdb.check)")
-            show(cluster, "select * from vdb.check('gloss_embedding_idx', true)", "-x")
     print("\nThe server is stopped and its files are removed.")
 
 
