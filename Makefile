@@ -18,7 +18,8 @@ PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 SUDO := $(if $(or $(DESTDIR),$(filter 0,$(shell id -u))),,sudo)
 
 .DEFAULT_GOAL := all
-.PHONY: all deps configure core install uninstall dev demo check bench fuzz sanitize unit format tidy layers clean
+.PHONY: all deps configure core install uninstall dev demo check bench bench-docs fuzz sanitize
+.PHONY: unit format tidy layers clean
 
 ## all: the module, in build/module
 all: configure
@@ -56,11 +57,17 @@ demo: deps
 check: deps
 	@$(TOOLS)/check.py
 
-## bench: the benchmarks of the core, beside their peers
+## bench: searches, builds and upkeep beside their peers; BENCH="--quick --million", see run.py
 bench:
 	@$(TOOLS)/deps.sh bench
-	@$(MAKE) --no-print-directory core CMAKE_ARGS=-DVDB_BENCH=ON
-	@for bench in $(CORE)/*_bench; do $$bench || exit 1; done
+	@$(MAKE) --no-print-directory configure CMAKE_ARGS=-DVDB_BENCH=ON
+	@cmake --build $(CORE) --target benches
+	@$(MAKE) --no-print-directory all
+	@test/bench/run.py $(BENCH)
+
+## bench-docs: bench, and its figures into docs/performance.md
+bench-docs:
+	@$(MAKE) --no-print-directory bench BENCH="--docs $(BENCH)"
 
 unit: core
 	@cd $(CORE) && ctest -j2 --output-on-failure

@@ -9,7 +9,7 @@ packages="g++ clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cmake ma
   libhwy-dev libcbor-dev libsodium-dev nlohmann-json3-dev librust-blake3-dev libgtest-dev"
 [ "$(dpkg --print-architecture)" = amd64 ] && packages="$packages g++-aarch64-linux-gnu"
 if [ "${1:-}" = bench ]; then
-  packages="$packages libbenchmark-dev libfaiss-dev libhnswlib-dev"
+  packages="$packages libbenchmark-dev libfaiss-dev libhnswlib-dev libpq-dev"
   # npm fetches the larger real data set. Node's own packages bring it along.
   command -v npm >/dev/null || packages="$packages npm"
 fi
