@@ -121,29 +121,30 @@ void EmitRow(ReturnSetInfo* result, const Leftover& leftover) {
   });
 }
 
+Datum RotateMasterKey(FunctionCallInfo fcinfo) {
+  Call([&] {
+    if (RecoveryInProgress())
+      ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+                      errmsg("cannot rotate the master key during recovery")));
+    InitMaterializedSRF(fcinfo, 0);
+  });
+  // The sources say what is current now, whatever was kept.
+  ForgetMasterKeys();
+  if (!HaveKeySettings()) GenerateMasterKey();
+  List* const indexes = Call([] { return VdbIndexes(); });
+  for (int i = 0; i < list_length(indexes); ++i) {
+    // Asked again for each index: the ring is only valid until the next call, and cheap to make.
+    const Leftover leftover = RotateIndex(list_nth_oid(indexes, i), MasterKeys(true));
+    if (!leftover.reason.empty())
+      EmitRow(reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo), leftover);
+    Call([] { CHECK_FOR_INTERRUPTS(); });
+  }
+  return Datum{0};
+}
+
 }  // namespace
 }  // namespace vdb::pg
 
 VDB_FUNCTION(vdb_rotate_master_key) {
-  using namespace vdb::pg;
-  return Entry("vdb.rotate_master_key", [&]() -> Datum {
-    Call([&] {
-      if (RecoveryInProgress())
-        ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-                        errmsg("cannot rotate the master key during recovery")));
-      InitMaterializedSRF(fcinfo, 0);
-    });
-    // The sources say what is current now, whatever was kept.
-    ForgetMasterKeys();
-    if (!HaveKeySettings()) GenerateMasterKey();
-    List* const indexes = Call([] { return VdbIndexes(); });
-    for (int i = 0; i < list_length(indexes); ++i) {
-      // Asked again for each index: the ring is only valid until the next call, and cheap to make.
-      const Leftover leftover = RotateIndex(list_nth_oid(indexes, i), MasterKeys(true));
-      if (!leftover.reason.empty())
-        EmitRow(reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo), leftover);
-      Call([] { CHECK_FOR_INTERRUPTS(); });
-    }
-    return Datum{0};
-  });
+  return vdb::pg::Entry("vdb.rotate_master_key", [&] { return vdb::pg::RotateMasterKey(fcinfo); });
 }
