@@ -151,7 +151,7 @@ def tap():
         return 0, 0
     require_module()
     with Installation() as installation:
-        top = installation.stage("test/tap", "test/data", "test/tools", "src/base", "src/pg")
+        top = installation.stage("test/tap", "test/data", "test/tools", "src")
 
         def run_one(test):
             home = installation.work / pathlib.Path(test).stem
