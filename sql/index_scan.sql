@@ -49,13 +49,16 @@ RESET vdb.iterative_scan;
 RESET vdb.probes;
 
 -- A NULL query: every indexed row, in no order.
-SELECT count(*), count(DISTINCT id), count(d) FROM (
-  SELECT id, v <-> NULL AS d FROM scan ORDER BY v <-> NULL OFFSET 0) s;
-SELECT count(*) FROM (SELECT id FROM scan ORDER BY v <-> NULL LIMIT 5) s;
-PREPARE by_null(vector) AS SELECT count(*) FROM (SELECT id FROM scan ORDER BY v <-> $1 LIMIT 7) s;
+PREPARE by_null(vector) AS SELECT count(*), count(DISTINCT id), count(d) FROM (
+  SELECT id, v <-> $1 AS d FROM scan ORDER BY v <-> $1 OFFSET 0) s;
 SET plan_cache_mode = force_generic_plan;
 EXECUTE by_null(NULL);
+SET vdb.iterative_scan = relaxed_order;
 EXECUTE by_null(vt.uniform(1, 16));
+RESET vdb.iterative_scan;
+SET vdb.max_scan_tuples = 7;
+EXECUTE by_null(NULL);
+RESET vdb.max_scan_tuples;
 DEALLOCATE by_null;
 
 -- Prepared statements, custom and generic plans.

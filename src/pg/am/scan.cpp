@@ -70,11 +70,9 @@ void IndexScan::Start() {
     return ReadMeta(index_);
   });
   if (query_.size() != meta.dim) {
-    const auto dim = static_cast<uint32_t>(query_.size());
-    Call([&] {
-      ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-                      errmsg("different vector dimensions %u and %u", meta.dim, dim)));
-    });
+    const char* type = opclass_->element == ElementType::kFloat32 ? "vector" : "halfvec";
+    const auto dim = static_cast<int>(query_.size());
+    Call([&] { CheckSameDim(type, static_cast<int>(meta.dim), dim); });
   }
   std::shared_ptr<OpenedIndex> opened = OpenedIndex::Get(index_, meta);
   if (opened != opened_) {
@@ -201,11 +199,11 @@ IndexScan::Fetched IndexScan::FetchExact(const ItemPointerData& tid, double* dis
 }
 
 bool IndexScan::Next() {
-  if (query_null_) return NextUnordered();
   if (settings.max_scan_tuples >= 0 &&
       returned_ >= static_cast<uint64_t>(settings.max_scan_tuples)) {
     return false;
   }
+  if (query_null_) return NextUnordered();
   if (!started_) Start();
   const uint64_t late_before = searcher_->stats().late;
   for (;;) {
@@ -257,6 +255,7 @@ bool IndexScan::NextUnordered() {
     started_ = true;
   }
   if (next_unordered_ == unordered_.size()) return false;
+  returned_++;
   scan_->xs_heaptid = UnpackTid(unordered_[next_unordered_++]);
   return true;
 }
