@@ -266,6 +266,18 @@ double MemoryIndex::Distance(const float* query, uint32_t matrix_row) const {
   return MetricDistance(impl_->options.metric, query, impl_->vector(matrix_row), impl_->dim);
 }
 
+void MemoryIndex::ReadAhead(const index::Searcher& searcher) const {
+  constexpr size_t kRows = 16;
+  index::RowId rows[kRows];
+  const size_t n = searcher.Upcoming(rows, kRows);
+  for (size_t i = 0; i < n; ++i) {
+    const auto* bytes = reinterpret_cast<const char*>(impl_->vector(MatrixRow(rows[i])));
+    for (size_t j = 0; j < impl_->dim * sizeof(float); j += kCacheLine) {
+      __builtin_prefetch(bytes + j);
+    }
+  }
+}
+
 void MemoryIndex::MarkDead(uint32_t matrix_row) {
   impl_->dead.resize(impl_->row_of_slot.size() / 32, 0);
   const uint32_t slot = impl_->slot_of_row[matrix_row];
@@ -277,12 +289,14 @@ Status MemoryIndex::Search(index::Searcher* searcher, const float* query, size_t
   hits->clear();
   const index::SegmentView segment = view();
   searcher->Begin({&segment, 1}, query, options);
+  bool read_ahead = false;
   while (hits->size() < k) {
     index::Searcher::Step step;
     index::RowId row;
     double distance;
     VDB_RETURN_IF_ERROR(searcher->Next(&step, &row, &distance));
     if (step == index::Searcher::Step::kDone) break;
+    if (!std::exchange(read_ahead, true)) ReadAhead(*searcher);
     if (step == index::Searcher::Step::kNeedExact) {
       searcher->SetExact(Distance(query, MatrixRow(row)));
     } else {

@@ -57,6 +57,8 @@ class MemoryIndex {
   uint32_t MatrixRow(index::RowId row) const;
   /// As SQL shows it.
   double Distance(const float* query, uint32_t matrix_row) const;
+  /// Prefetches the vectors that the searcher will ask for next.
+  void ReadAhead(const index::Searcher& searcher) const;
   /// A row that DeadRows reports from now on.
   void MarkDead(uint32_t matrix_row);
 

@@ -26,12 +26,14 @@ class Candidates {
  public:
   /// Forgets everything. k > 0: of the first round.
   void Begin(size_t k) {
+    k_ = k;
     smallest_.Reset(k);
     values_.clear();
     waiting_.clear();
     ready_.clear();
   }
 
+  size_t k() const { return k_; }
   float tau() const { return smallest_.bound(); }
   size_t size() const { return values_.size(); }
 
@@ -53,6 +55,7 @@ class Candidates {
 
   /// Starts a round with another k. Pre: no candidate is ready.
   void BeginRound(size_t k) {
+    k_ = k;
     smallest_.Reset(k);
     for (float value : values_) smallest_.Offer(value);
   }
@@ -75,8 +78,11 @@ class Candidates {
   }
   const Candidate* NextReady() const { return ready_.empty() ? nullptr : &ready_.back(); }
   void PopReady() { ready_.pop_back(); }
+  /// All that are ready, the next one at the back.
+  const std::vector<Candidate>& ready() const { return ready_; }
 
  private:
+  size_t k_ = 1;
   SmallestK smallest_;
   std::vector<float> values_;
   std::vector<Candidate> waiting_;

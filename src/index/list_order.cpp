@@ -76,13 +76,10 @@ bool ListOrder::Refill(float limit) {
   batch_.clear();
   position_ = 0;
   if (!(threshold > done_)) return false;
-  const float* keys = keys_.data();
-  for (uint32_t g = 0; g < groups_; ++g) {
-    if (minima[g] > threshold) continue;
-    for (uint32_t i = g * kGroup; i < (g + 1) * kGroup; ++i) {
-      if (keys[i] > done_ && keys[i] <= threshold) batch_.push_back({keys[i], i});
-    }
-  }
+  EnsureSize(&selected_, keys_.size());
+  const size_t n =
+      simd::SelectKeys(keys_.data(), minima_.data(), groups_, done_, threshold, selected_.data());
+  for (size_t i = 0; i < n; ++i) batch_.push_back({keys_[selected_[i]], selected_[i]});
   std::sort(batch_.begin(), batch_.end(), [](const Entry& a, const Entry& b) {
     return a.key != b.key ? a.key < b.key : a.list < b.list;
   });

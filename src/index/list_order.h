@@ -34,6 +34,10 @@ class ListOrder {
     return batch_[position_].key < limit ? &batch_[position_] : nullptr;
   }
   void Pop() { ++position_; }
+  /// What comes `ahead` places after the next, as far as it is known; else null.
+  const Entry* Peek(size_t ahead) const {
+    return position_ + ahead < batch_.size() ? &batch_[position_ + ahead] : nullptr;
+  }
 
   /// Segment and list within it.
   struct Place {
@@ -53,6 +57,7 @@ class ListOrder {
   float done_ = 0;  // keys up to here have been in a batch
   std::vector<Entry> batch_;
   std::vector<float> scratch_;
+  AlignedBuffer<uint32_t> selected_;
   size_t position_ = 0;
 };
 

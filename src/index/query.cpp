@@ -19,16 +19,12 @@ void PreparedQuery::Prepare(const float* vector) {
   const size_t dim = layout_.dim;
   scan_ = simd::PrepareScanQuery(values_.data(), dim, table_.data(), q8_.data());
   norm_sq_ = simd::Dot(values_.data(), values_.data(), dim);
-  // f_error stands for the code's error at distance |q - c|. Rounding the query to 8 bits adds an
-  // error that does not shrink with |q - c|: each of dim/4 table entries is off by up to step/2,
-  // and in ex products each of dim components by up to q8_step/2. As a share of a code's error
-  // (tangent .75 between vector and 1-bit code, halved by each further bit) these are the variances
-  // below. Without them the bounds of lists much tighter than |q| would be wrong.
-  const float table = static_cast<float>(dim) * scan_.step * scan_.step;
-  const float linear = static_cast<float>(dim) * scan_.q8_step * scan_.q8_step;
-  const float gain = static_cast<float>(uint64_t{1} << (2 * layout_.ex_bits()));
-  noise_ = .23f * table;
-  ex_noise_ = gain * (.33f * table + .44f * linear);
+  // f_error stands for the code's error at distance |q - c|. The table's rounding adds an error
+  // that does not shrink with |q - c|: each of dim/4 entries is off by step / sqrt 12. Between a
+  // vector and its 1-bit code lies an angle of tangent .75; as a share of the error from that, the
+  // variance is .23 dim step^2. Without it the bounds of lists much tighter than |q| would be
+  // wrong. (For ex records quant::ExEstimate sees to it.)
+  noise_ = .23f * static_cast<float>(dim) * scan_.step * scan_.step;
 }
 
 QueryTerms PreparedQuery::Terms(const int8_t* codes, float scale, float centroid_norm_sq) const {
@@ -50,7 +46,7 @@ QueryTerms PreparedQuery::Terms(const int8_t* codes, float scale, float centroid
 QueryTerms PreparedQuery::FromProduct(float product, float distance_sq) const {
   const bool by_product = space_.estimator() == quant::Estimator::kInnerProduct;
   return {by_product ? offset_ - product : distance_sq, std::sqrt(distance_sq + noise_),
-          std::sqrt(distance_sq + ex_noise_)};
+          std::sqrt(distance_sq)};
 }
 
 float PreparedQuery::ListDistance(const QueryTerms& terms) const {

@@ -49,7 +49,7 @@ class PreparedQuery {
   simd::ScanQuery scan_{};
   float norm_sq_ = 0;
   float offset_ = 0;
-  float noise_ = 0, ex_noise_ = 0;  // the table's own error, in the units of distance_sq
+  float noise_ = 0;  // the table's own error, in the units of distance_sq
 };
 
 }  // namespace vdb::index

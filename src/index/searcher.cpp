@@ -18,6 +18,7 @@ constexpr size_t kRoundGrowth = 4;
 constexpr uint64_t kRowsPerPoll = uint64_t{1} << 20;
 constexpr uint64_t kSurvivorRows = 16;
 constexpr uint64_t kDeltaBatch = 256;
+constexpr size_t kCentroidsAhead = 6;
 
 // L1 / L2 of a pair lies between 1 and sqrt(D); near sqrt(2 D / pi) for components that are alike.
 // Uncalibrated searches take a wide interval around that.
@@ -54,6 +55,7 @@ struct Searcher::Impl {
   Status Next(Step* step, RowId* row, double* distance);
   Status ScanRound();
   Status Poll();
+  void PrefetchCentroid(const ListOrder::Entry& entry) const;
   void TakeDelta();
   bool BeginNextRound();
   void SetExact(double distance);
@@ -158,26 +160,36 @@ Status Searcher::Impl::Poll() {
 }
 
 Status Searcher::Impl::ScanRound() {
-  for (; rescanned < to_rescan; ++rescanned) {
-    VDB_RETURN_IF_ERROR(Poll());
-    VDB_RETURN_IF_ERROR(scanner.Rescan(rescanned));
-  }
   for (;;) {
-    // A fixed number of probes takes lists whatever their keys.
-    if (options.probes > 0 && scanner.size() >= lists_limit) break;
-    const ListOrder::Entry* next = order.Next(options.probes > 0 ? kInfinity : candidates.tau());
-    if (next == nullptr) break;
-    const ListOrder::Place place = order.PlaceOf(next->list);
-    if (routings[place.segment]->lists[place.list].rows > 0) {
-      VDB_RETURN_IF_ERROR(Poll());
-      VDB_RETURN_IF_ERROR(scanner.Scan(place.segment, place.list));
+    while (rescanned < to_rescan && !scanner.batch_full()) scanner.AddAgain(rescanned++);
+    while (rescanned == to_rescan && !scanner.batch_full()) {
+      // A fixed number of probes takes lists whatever their keys.
+      if (options.probes > 0 && scanner.size() >= lists_limit) break;
+      const ListOrder::Entry* next = order.Next(options.probes > 0 ? kInfinity : candidates.tau());
+      if (next == nullptr) break;
+      if (const ListOrder::Entry* later = order.Peek(kCentroidsAhead)) PrefetchCentroid(*later);
+      const ListOrder::Place place = order.PlaceOf(next->list);
+      if (routings[place.segment]->lists[place.list].rows > 0) {
+        VDB_RETURN_IF_ERROR(scanner.Add(place.segment, place.list));
+      }
+      order.Pop();
     }
-    order.Pop();
+    if (scanner.batch_empty()) break;
+    VDB_RETURN_IF_ERROR(Poll());
+    VDB_RETURN_IF_ERROR(scanner.ScanBatch());
   }
   TakeDelta();
   candidates.Prepare();
   ++stats.rounds;
   return {};
+}
+
+void Searcher::Impl::PrefetchCentroid(const ListOrder::Entry& entry) const {
+  const ListOrder::Place place = order.PlaceOf(entry.list);
+  const Routing& routing = *routings[place.segment];
+  const int8_t* row = routing.rows + size_t{place.list} * routing.dim;
+  for (uint32_t i = 0; i < routing.dim; i += kCacheLine) __builtin_prefetch(row + i);
+  __builtin_prefetch(&routing.lists[place.list]);
 }
 
 void Searcher::Impl::TakeDelta() {
@@ -289,6 +301,13 @@ void Searcher::Reject() {
   if (!impl_->has_pending) return;
   impl_->has_pending = false;
   ++impl_->stats.rejected;
+}
+
+size_t Searcher::Upcoming(RowId* rows, size_t max) const {
+  const std::vector<Candidate>& ready = impl_->candidates.ready();
+  const size_t n = std::min(max, ready.size());
+  for (size_t i = 0; i < n; ++i) rows[i] = ready[ready.size() - 1 - i].row;
+  return n;
 }
 
 const SearchStats& Searcher::stats() const { return impl_->stats; }

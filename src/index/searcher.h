@@ -93,6 +93,10 @@ class Searcher {
   void SetExact(double distance);
   void Reject();
 
+  /// The rows whose exact distances are likely to be asked for next, in that order, at most `max`;
+  /// returns how many. For reading ahead: none has to be read.
+  size_t Upcoming(RowId* rows, size_t max) const;
+
   const SearchStats& stats() const;
 
  private:

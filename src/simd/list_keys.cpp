@@ -1,5 +1,6 @@
 #include "simd/list_keys.h"
 
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -53,6 +54,29 @@ void ListKeys(const ListKeyQuery& query, const int32_t* products, const float* s
   for (size_t i = n; i < groups * kGroup; ++i) keys[i] = std::numeric_limits<float>::infinity();
 }
 
+size_t SelectKeys(const float* keys, const float* minima, size_t n_groups, float low, float high,
+                  uint32_t* out) {
+  const hn::CappedTag<float, kGroup> f32;
+  const size_t lanes = hn::Lanes(f32);
+  const auto above = hn::Set(f32, low);
+  const auto limit = hn::Set(f32, high);
+  size_t n = 0;
+  for (size_t g = 0; g < n_groups; ++g) {
+    if (minima[g] > high) continue;
+    uint32_t hits = 0;
+    for (size_t i = 0; i < kGroup; i += lanes) {
+      const auto key = hn::Load(f32, keys + g * kGroup + i);
+      uint8_t bits[8] = {};
+      hn::StoreMaskBits(f32, hn::And(hn::Gt(key, above), hn::Le(key, limit)), bits);
+      hits |= (bits[0] | uint32_t{bits[1]} << 8) << i;
+    }
+    for (; hits != 0; hits &= hits - 1) {
+      out[n++] = static_cast<uint32_t>(g * kGroup) + static_cast<uint32_t>(std::countr_zero(hits));
+    }
+  }
+  return n;
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace vdb::simd
 HWY_AFTER_NAMESPACE();
@@ -60,6 +84,12 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace vdb::simd {
 HWY_EXPORT(ListKeys);
+HWY_EXPORT(SelectKeys);
+
+size_t SelectKeys(const float* keys, const float* minima, size_t n_groups, float low, float high,
+                  uint32_t* out) noexcept {
+  return HWY_DYNAMIC_DISPATCH(SelectKeys)(keys, minima, n_groups, low, high, out);
+}
 
 void ListKeys(const ListKeyQuery& query, const int32_t* products, const float* scale,
               const float* norm_sq, const float* radius, size_t n, float* keys,

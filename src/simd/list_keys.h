@@ -27,4 +27,9 @@ void ListKeys(const ListKeyQuery& query, const int32_t* products, const float* s
               const float* norm_sq, const float* radius, size_t n, float* keys,
               float* minima) noexcept;
 
+/// Writes the numbers of all keys in (low, high] in ascending order of number, and returns how
+/// many. keys and minima as ListKeys wrote them; out has room for n_groups * 16.
+size_t SelectKeys(const float* keys, const float* minima, size_t n_groups, float low, float high,
+                  uint32_t* out) noexcept;
+
 }  // namespace vdb::simd
