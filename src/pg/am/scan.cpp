@@ -46,7 +46,8 @@ void IndexScan::Rescan(Datum query, bool isnull) {
   returned_ = 0;
   started_ = false;
   query_null_ = isnull;
-  unordered_.clear();
+  all_rows_.reset();
+  unordered_ = {};
   next_unordered_ = 0;
   if (isnull) return;
   void* copy = nullptr;
@@ -250,11 +251,14 @@ bool IndexScan::NextUnordered() {
     const MetaPage meta = Call([&] { return ReadMeta(index_); });
     const std::shared_ptr<OpenedIndex> opened = OpenedIndex::Get(index_, meta);
     opened->OpenSegments(index_);
-    ForEachTid(index_, meta, *opened,
-               [&](const ItemPointerData& tid) { unordered_.push_back(PackTid(tid)); });
+    all_rows_ = std::make_unique<TidCursor>(index_, meta, opened);
     started_ = true;
   }
-  if (next_unordered_ == unordered_.size()) return false;
+  if (next_unordered_ == unordered_.size()) {
+    unordered_ = all_rows_->Next();
+    next_unordered_ = 0;
+    if (unordered_.empty()) return false;
+  }
   returned_++;
   scan_->xs_heaptid = UnpackTid(unordered_[next_unordered_++]);
   return true;

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "pg/am/opened.h"
 #include "pg/am/opclass.h"
+#include "pg/am/tid_walk.h"
 
 namespace vdb::pg {
 
@@ -55,8 +57,10 @@ class IndexScan {
   IndexFetchTableData* fetch_ = nullptr;
   TupleTableSlot* slot_ = nullptr;
   uint64_t returned_ = 0;
-  uint32_t previous_rows_ = 0;       // returned by the scan before a rescan
-  std::vector<uint64_t> unordered_;  // TIDs for a NULL query
+  uint32_t previous_rows_ = 0;  // returned by the scan before a rescan
+  // For a NULL query: all rows, and those of the page at hand.
+  std::unique_ptr<TidCursor> all_rows_;
+  std::span<const uint64_t> unordered_;
   size_t next_unordered_ = 0;
 };
 

@@ -1,6 +1,10 @@
-/// Every TID an index holds: for vacuum, for CREATE INDEX CONCURRENTLY's validation, for checks,
-/// for NULL queries.
+/// Every TID an index holds: for vacuum, for CREATE INDEX CONCURRENTLY's validation, for NULL
+/// queries.
 #pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
 
 #include "pg/am/buffer.h"
 #include "pg/am/delta.h"
@@ -20,6 +24,9 @@ struct TidPageRef {
   uint32_t n_blocks;    // blocks of 32 slots on the page
 };
 
+/// The block of a page of a chunk's run. Throws XX002 when the run has none such.
+BlockNumber TidPageBlock(Relation index, const ObjectEntry& chunk, uint32_t page);
+
 /// Calls visit(ref) for each TID page in order. Pre: segments are open.
 template <class Visit>
 void ForEachTidPage(Relation index, OpenedIndex& opened, Visit&& visit) {
@@ -29,12 +36,7 @@ void ForEachTidPage(Relation index, OpenedIndex& opened, Visit&& visit) {
     for (uint32_t c = 0; c < entry.chunks.size(); c++) {
       const ObjectEntry& chunk = entry.chunks[c];
       for (uint32_t page = 0; page < TidPages(chunk.header.n_slots); page++) {
-        const BlockNumber block = ExtentBlock(chunk.tid_extents, page);
-        if (block == InvalidBlockNumber) {
-          ThrowIfError(Corruption(std::string("index \"") + RelationGetRelationName(index) +
-                                  "\" has a chunk without all its TID pages")
-                           .WithHint("REINDEX the index."));
-        }
+        const BlockNumber block = TidPageBlock(index, chunk, page);
         visit(TidPageRef{s, c, page, block, chunk.header.first_slot + page * kTidSlotsPerPage,
                          TidBlocksOnPage(chunk.header.n_slots, page)});
       }
@@ -42,48 +44,28 @@ void ForEachTidPage(Relation index, OpenedIndex& opened, Visit&& visit) {
   }
 }
 
-/// Calls visit(tid) for each live row of segments and delta.
-template <class Visit>
-void ForEachTid(Relation index, const MetaPage& meta, OpenedIndex& opened, Visit&& visit) {
-  char payload[kPagePayload];
-  ForEachTidPage(index, opened, [&](const TidPageRef& ref) {
-    const uint32_t segment = opened.segments()[ref.segment].entry.header.segment;
-    Call([&] {
-      CHECK_FOR_INTERRUPTS();
-      Buffer buffer = ReadPage(index, ref.block, PageKind::kTids, segment, nullptr);
-      std::memcpy(payload, PayloadOf(BufferGetPage(buffer)), ref.n_blocks * sizeof(TidBlock));
-      UnlockReleaseBuffer(buffer);
-    });
-    const auto* blocks = reinterpret_cast<const TidBlock*>(payload);
-    for (uint32_t b = 0; b < ref.n_blocks; b++) {
-      for (uint32_t lane = 0; lane < kTidBlockSlots; lane++) {
-        if (ItemPointerIsValid(&blocks[b].tids[lane]) && !(blocks[b].DeadMask() >> lane & 1)) {
-          visit(blocks[b].tids[lane]);
-        }
-      }
-    }
-  });
-  const uint32_t row_bytes = DeltaRowBytes(opened.layout());
-  for (const DeltaStripe& stripe : meta.stripes) {
-    BlockNumber block = stripe.first;
-    while (block != InvalidBlockNumber) {
-      uint32_t count = 0;
-      Call([&] {
-        CHECK_FOR_INTERRUPTS();
-        Buffer buffer = ReadPage(index, block, PageKind::kDelta, 0, nullptr);
-        const DeltaRows rows = ViewDelta(index, buffer, BufferGetPage(buffer), row_bytes);
-        count = rows.header->count;
-        std::memcpy(payload, rows.rows, size_t{count} * row_bytes);
-        block = SpecialOf(BufferGetPage(buffer))->next;
-        UnlockReleaseBuffer(buffer);
-      });
-      for (uint32_t i = 0; i < count; i++) {
-        ItemPointerData tid;
-        std::memcpy(&tid, payload + size_t{i} * row_bytes, sizeof(tid));
-        visit(tid);
-      }
-    }
-  }
-}
+/// The live rows of an index, a page at a time: memory stays bounded however large the index is.
+/// Has what was in the index when it was made; rows that come later may be left out.
+class TidCursor {
+ public:
+  /// opened: the index at `meta`, with its segments open.
+  TidCursor(Relation index, const MetaPage& meta, std::shared_ptr<OpenedIndex> opened);
+
+  /// The TIDs (PackTid) of the next page that has any; empty: there are no more. Throws.
+  std::span<const uint64_t> Next();
+
+ private:
+  void ReadDeltaPage();
+  void ReadTidPage();
+
+  Relation index_;
+  MetaPage meta_;
+  std::shared_ptr<OpenedIndex> opened_;
+  // The delta comes first, since rows move from it to segments.
+  uint32_t stripe_ = 0;
+  BlockNumber delta_block_;
+  uint32_t segment_ = 0, chunk_ = 0, page_ = 0;
+  std::vector<uint64_t> tids_;
+};
 
 }  // namespace vdb::pg
