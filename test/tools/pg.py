@@ -11,6 +11,7 @@ below one temporary directory which that user may enter.
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -193,6 +194,11 @@ class Cluster:
                 self._server.send_signal(signal.SIGQUIT)
                 self._server.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def crashes(self):
+        """The log's lines about failed assertions, sanitizers and backends that died."""
+        words = re.compile("runtime error:|AddressSanitizer|TRAP:|PANIC:|was terminated by signal")
+        return [line for line in self.log.read_text(errors="replace").splitlines() if words.search(line)]
 
     def psql(self, sql, database="postgres", options=(), check=True):
         """Runs sql; the result's stdout has unaligned rows, fields separated by tabs."""

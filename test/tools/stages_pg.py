@@ -27,6 +27,14 @@ def require_module():
         raise RuntimeError("the module was not built")
 
 
+def report_crashes(cluster):
+    """A failure when a backend died, whatever the tests say."""
+    lines = cluster.crashes()
+    if lines:
+        print("the server's log:", *lines[:20], sep="\n")
+    return (0, 1) if lines else (0, 0)
+
+
 def drive_pg_regress(installation, program, options, inputdir, tests, settings=None):
     """Runs pg_regress or pg_isolation_regress over tests; counts its lines."""
     outputdir = installation.work / "out"
@@ -39,6 +47,7 @@ def drive_pg_regress(installation, program, options, inputdir, tests, settings=N
         result = installation.run(
             command, env=cluster.env, capture_output=True, text=True, cwd=outputdir, timeout=LIMIT_S
         )
+        crashed = report_crashes(cluster)
     passed = len(re.findall(r"^(?:test )?\S+\s+\.\.\. ok", result.stdout, re.M))
     failed = len(tests) - passed
     if failed or result.returncode != 0:
@@ -47,7 +56,7 @@ def drive_pg_regress(installation, program, options, inputdir, tests, settings=N
         if diffs.exists():
             print(diffs.read_text(errors="replace")[:20000])
         failed = max(failed, 1)
-    return passed, failed
+    return add((passed, failed), crashed)
 
 
 def regress(module="release"):
@@ -63,19 +72,17 @@ def regress(module="release"):
         return drive_pg_regress(installation, program, options, top, tests)
 
 
-def isolation():
+def isolation(module="release"):
     """test/isolation/specs/*.spec against test/isolation/expected/*.out."""
     tests = [pathlib.Path(f).stem for f in files("test/isolation/specs/*.spec")]
     if not tests:
         return 0, 0
     require_module()
-    with Installation() as installation:
+    with Installation(module) as installation:
         top = installation.stage("test/isolation")
         options = ["--load-extension=vdb_ext", "--dbname=isolation"]
         program = pgxs("isolation/pg_isolation_regress")
-        return drive_pg_regress(
-            installation, program, options, top / "test/isolation", tests
-        )
+        return drive_pg_regress(installation, program, options, top / "test/isolation", tests)
 
 
 def count_tap(name, output, returncode):
@@ -95,14 +102,14 @@ def count_tap(name, output, returncode):
     return passed, failed
 
 
-def pgtap():
+def pgtap(module="release"):
     """test/pgtap/*.sql, each in a database of its own with the extension and pgTAP."""
     tests = files("test/pgtap/*.sql")
     if not tests:
         return 0, 0
     require_module()
     counts = []
-    with Installation() as installation:
+    with Installation(module) as installation:
         top = installation.stage("test/pgtap", "test/data")
         with Cluster(installation) as cluster:
             cluster.psql("create database tap_template")
@@ -117,6 +124,7 @@ def pgtap():
                 counts.append(count_tap(test, result.stdout, result.returncode))
                 if counts[-1][1]:
                     print(f"{test}:\n{result.stdout}{result.stderr}")
+            counts.append(report_crashes(cluster))
     return add(*counts)
 
 
@@ -180,8 +188,8 @@ def tap():
 
 
 def ubsan():
-    """The module under UBSan through the SQL tests. It is also the module's build by clang++ with
-    warnings as errors."""
+    """The module under UBSan through all tests that need one server. It is also the module's build
+    by clang++ with warnings as errors."""
     if not files("src/pg/**/*.cpp"):
         return 0, 0
     built = stages_core.make_module(
@@ -192,7 +200,9 @@ def ubsan():
         "-fno-sanitize-recover=all",
         "VDB_LDFLAGS=-fsanitize=undefined -shared-libsan -Wl,-rpath," + clang_runtime(),
     )
-    return add(stages_core.one(built), regress("ubsan") if built else (0, 0))
+    if not built:
+        return 0, 1
+    return add((1, 0), regress("ubsan"), pgtap("ubsan"), isolation("ubsan"))
 
 
 def clang_runtime():
