@@ -24,6 +24,9 @@ constexpr size_t kNeighbours = 20;
 constexpr float kRecallMargin = 0.015f;
 constexpr float kDefaultTheta = 1.0f;
 constexpr float kLargestTheta = 1e3f;
+// The search for the least theta that is enough: how far below the quantile, in how many halvings.
+constexpr float kThetaBelow = 2;
+constexpr int kThetaSteps = 12;
 
 // Near neighbours whose L1 / L2 ratio is outside the interval, on either side.
 constexpr double kL1Tail = 0.02;
@@ -79,6 +82,13 @@ struct Calibrator::Impl {
   void FitL1(Calibration* out) const;
   void FitTheta(Calibration* out) const;
   void Measure(Calibration* out) const;
+  /// What one query finds by the rule at theta: how many of its nearest, and how far it looked.
+  struct Outcome {
+    size_t hits, wanted;
+    float reach;
+  };
+  Outcome Simulate(const CalibrationQuery& query, float theta, float l1_ratio_low) const;
+  double RecallAt(float theta, float l1_ratio_low) const;
 
   const Space& space;
   quant::CodeLayout layout;
@@ -219,39 +229,71 @@ void Calibrator::Impl::FitTheta(Calibration* out) const {
   }
   if (needed.empty()) return;
   const float share = std::min(1.0f, out->recall_target + kRecallMargin);
-  out->theta = Quantile(&needed, share);
+  // With this every neighbour's list is scanned although tau never is above the true tenth
+  // distance. A search that misses one looks farther in its place, so less is enough: the least
+  // theta whose simulated recall is the share.
+  float high = Quantile(&needed, share), low = high - kThetaBelow;
+  out->theta = high;
+  for (int step = 0; step < kThetaSteps; ++step) {
+    const float middle = (low + high) / 2;
+    if (RecallAt(middle, out->l1_ratio_low) >= share) {
+      out->theta = high = middle;
+    } else {
+      low = middle;
+    }
+  }
 }
 
-void Calibrator::Impl::Measure(Calibration* out) const {
+Calibrator::Impl::Outcome Calibrator::Impl::Simulate(const CalibrationQuery& query, float theta,
+                                                     float l1_ratio_low) const {
   struct Seen {
     float key, reach;
   };
-  double hits = 0, wanted = 0, lists = 0, codes = 0;
+  std::array<Seen, kNeighbours> seen;
+  const size_t n = query.nearest.size();
+  const size_t rank = std::min(kRank, n);
+  for (size_t i = 0; i < n; ++i) {
+    const Neighbour& neighbour = query.nearest[i];
+    seen[i] = {neighbour.list_distance - Margin(query, neighbour.list, theta),
+               Reach(neighbour, l1_ratio_low)};
+  }
+  const auto end = seen.begin() + static_cast<ptrdiff_t>(n);
+  std::sort(seen.begin(), end, [](const Seen& a, const Seen& b) { return a.key < b.key; });
+  // Lists come in order of key until the rank-th best distance found so far is within the next
+  // key. That distance only changes where a neighbour's list comes.
+  std::array<float, kNeighbours> best;
+  size_t found = 0;
+  float reach = kInfinity;
+  for (auto s = seen.begin(); s != end && s->key < reach; ++s) {
+    size_t at = found++;
+    for (; at > 0 && best[at - 1] > s->reach; --at) best[at] = best[at - 1];
+    best[at] = s->reach;
+    if (found >= rank) reach = best[rank - 1];
+  }
+  const float truth = Reach(query.nearest[rank - 1], l1_ratio_low);
+  const auto within =
+      std::upper_bound(best.begin(), best.begin() + static_cast<ptrdiff_t>(found), truth);
+  return {std::min<size_t>(static_cast<size_t>(within - best.begin()), rank), rank, reach};
+}
+
+double Calibrator::Impl::RecallAt(float theta, float l1_ratio_low) const {
+  size_t hits = 0, wanted = 0;
+  for (const CalibrationQuery& query : queries) {
+    if (query.nearest.empty()) continue;
+    const Outcome outcome = Simulate(query, theta, l1_ratio_low);
+    hits += outcome.hits;
+    wanted += outcome.wanted;
+  }
+  return wanted == 0 ? 0 : static_cast<double>(hits) / static_cast<double>(wanted);
+}
+
+void Calibrator::Impl::Measure(Calibration* out) const {
+  double lists = 0, codes = 0;
   std::vector<float> counts;
-  for (size_t q = 0; q < queries.size(); ++q) {
+  for (size_t q = 0; q < statistic_queries; ++q) {
     const CalibrationQuery& query = queries[q];
     if (query.nearest.empty()) continue;
-    const size_t rank = std::min(kRank, query.nearest.size());
-    std::vector<Seen> seen;
-    for (const Neighbour& n : query.nearest) {
-      seen.push_back(
-          {n.list_distance - Margin(query, n.list, out->theta), Reach(n, out->l1_ratio_low)});
-    }
-    std::sort(seen.begin(), seen.end(), [](const Seen& a, const Seen& b) { return a.key < b.key; });
-    // Lists come in order of key until the rank-th best distance found so far is within the next
-    // key. That distance only changes where a neighbour's list comes.
-    std::vector<float> best;
-    float reach = kInfinity;
-    for (const Seen& s : seen) {
-      if (!(s.key < reach)) break;
-      best.insert(std::upper_bound(best.begin(), best.end(), s.reach), s.reach);
-      if (best.size() >= rank) reach = best[rank - 1];
-    }
-    const float truth = Reach(query.nearest[rank - 1], out->l1_ratio_low);
-    const auto within = std::upper_bound(best.begin(), best.end(), truth);
-    hits += static_cast<double>(std::min<size_t>(within - best.begin(), rank));
-    wanted += static_cast<double>(rank);
-    if (q >= statistic_queries) continue;
+    const float reach = Simulate(query, out->theta, out->l1_ratio_low).reach;
     double count = 0;
     for (size_t list = 0; list < rows.size(); ++list) {
       const float key = distance[list * statistic_queries + q] -
@@ -263,8 +305,7 @@ void Calibrator::Impl::Measure(Calibration* out) const {
     lists += count;
     counts.push_back(static_cast<float>(count));
   }
-  if (wanted == 0) return;
-  out->measured_recall = static_cast<float>(hits / wanted);
+  out->measured_recall = static_cast<float>(RecallAt(out->theta, out->l1_ratio_low));
   if (counts.empty()) return;
   out->mean_lists = static_cast<float>(lists / static_cast<double>(counts.size()));
   out->mean_rows = static_cast<float>(codes / static_cast<double>(counts.size()));
