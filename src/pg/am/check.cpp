@@ -1,11 +1,6 @@
 /// vdb.check(index, full).
 #include "pg/am/check.h"
 
-#include <algorithm>
-#include <memory>
-#include <optional>
-
-#include "base/strcat.h"
 #include "pg/am/opclass.h"
 #include "pg/compat.h"
 #include "pg/guard.h"

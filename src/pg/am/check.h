@@ -58,7 +58,6 @@ class PageChecker {
   uint64_t Delta();
 
  private:
-  struct ListPosition;
   void TidRun(const SegmentEntry& segment, const ObjectEntry& chunk, std::vector<uint32_t>* dead);
   void TidBlockOf(const TidBlock& block, uint32_t rows, BlockNumber where);
 
