@@ -1,6 +1,7 @@
 #include "engine/s3fifo.h"
 
 #include <cmath>
+#include <fstream>
 #include <list>
 #include <new>
 #include <unordered_map>
@@ -193,6 +194,28 @@ TEST(S3FifoTest, BeatsLruOnSearchesWithScans) {
   }
   EXPECT_GT(s3_hits, lru_hits + reads / 50)
       << "S3-FIFO " << s3_hits << ", LRU " << lru_hits << " of " << reads << ", seed " << kSeed;
+}
+
+// Recorded from searches of a real index: test/data/README.md.
+TEST(S3FifoTest, BeatsLruOnARecordedTrace) {
+  std::ifstream file(VDB_TEST_DATA_DIR "/wordnet-frames.u16", std::ios::binary);
+  std::vector<uint16_t> trace;
+  for (char bytes[2]; file.read(bytes, 2);) {
+    trace.push_back(static_cast<uint16_t>(static_cast<uint8_t>(bytes[0]) |
+                                          static_cast<uint8_t>(bytes[1]) << 8));
+  }
+  ASSERT_EQ(trace.size(), 60000u);
+  for (const uint32_t frames : {40u, 80u, 120u, 200u}) {
+    S3Cache s3(frames);
+    LruCache lru(frames);
+    size_t s3_misses = 0, lru_misses = 0;
+    for (const uint16_t key : trace) {
+      s3_misses += !s3.Get(key);
+      lru_misses += !lru.Get(key);
+    }
+    EXPECT_LT(static_cast<double>(s3_misses), 0.93 * static_cast<double>(lru_misses))
+        << frames << " frames: S3-FIFO " << s3_misses << ", LRU " << lru_misses;
+  }
 }
 
 }  // namespace
