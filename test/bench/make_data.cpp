@@ -1,7 +1,7 @@
 // Makes a set of the benchmark: PREFIX-base.npy, PREFIX-queries.npy and PREFIX-truth.npy.
 //
 //   make_data PREFIX copy BASE.npy QUERIES.npy      as they are
-//   make_data PREFIX glove FILE.json                330,000 rows and 2,000 queries, unit length
+//   make_data PREFIX glove FILE.json ROWS QUERIES   words taken at random, brought to unit length
 //   make_data PREFIX mixture ROWS DIM QUERIES       clusters with correlated dimensions
 //   make_data PREFIX uniform ROWS DIM QUERIES       no structure at all
 //   make_data PREFIX shifted ROWS DIM QUERIES       a mixture far from the origin
@@ -119,9 +119,9 @@ class VectorsReader : public nlohmann::json_sax<nlohmann::json> {
   std::vector<float> vector_;
 };
 
-bool ReadGlove(const std::string& path, Matrix* base, Matrix* queries) {
+bool ReadGlove(const std::string& path, size_t n_base, size_t n_queries, Matrix* base,
+               Matrix* queries) {
   constexpr uint32_t kDim = 100;
-  constexpr size_t kBase = 330000, kQueries = 2000;
   std::ifstream file(path, std::ios::binary);
   VectorsReader reader(kDim);
   if (!nlohmann::json::sax_parse(file, &reader)) return false;
@@ -133,11 +133,11 @@ bool ReadGlove(const std::string& path, Matrix* base, Matrix* queries) {
     if (norm > 0) order.push_back(i);
     for (uint32_t j = 0; j < kDim && norm > 0; ++j) row[j] /= norm;
   }
-  if (order.size() < kBase + kQueries) return false;
+  if (order.size() < n_base + n_queries) return false;
   SplitMix64 random(kSeed);
-  for (size_t i = 0; i < kBase + kQueries; ++i) {
+  for (size_t i = 0; i < n_base + n_queries; ++i) {
     std::swap(order[i], order[i + random.Below(order.size() - i)]);
-    Matrix* to = i < kBase ? base : queries;
+    Matrix* to = i < n_base ? base : queries;
     to->dim = kDim;
     to->values.insert(to->values.end(), all.row(order[i]), all.row(order[i]) + kDim);
   }
@@ -145,7 +145,10 @@ bool ReadGlove(const std::string& path, Matrix* base, Matrix* queries) {
 }
 
 bool Make(const std::string& kind, char** arguments, int n, Matrix* base, Matrix* queries) {
-  if (kind == "glove" && n == 1) return ReadGlove(arguments[0], base, queries);
+  if (kind == "glove" && n == 3) {
+    return ReadGlove(arguments[0], std::stoul(arguments[1]), std::stoul(arguments[2]), base,
+                     queries);
+  }
   if (kind == "copy" && n == 2) {
     *base = testing::LoadNpy(arguments[0]);
     *queries = testing::LoadNpy(arguments[1]);

@@ -46,6 +46,7 @@ class FaissHnsw : public Peer {
   std::unique_ptr<faiss::IndexHNSWFlat> index_;
 };
 
+constexpr int kIterations = 10;                  // of k-means, as here
 constexpr float kRefine[] = {4, 8, 16, 32, 64};  // exact distances for so many times ten rows
 constexpr size_t kProbes[] = {2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256};
 
@@ -58,6 +59,7 @@ class FaissIvfPq : public Peer {
     // Two dimensions to a 4-bit code.
     codes_ = std::make_unique<faiss::IndexIVFPQFastScan>(quantizer_.get(), base.dim, lists,
                                                          base.dim / 2, 4);
+    codes_->cp.niter = kIterations;
     index_ = std::make_unique<faiss::IndexRefineFlat>(codes_.get());
     omp_set_num_threads(threads);
     index_->train(static_cast<idx_t>(base.rows()), base.values.data());

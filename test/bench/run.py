@@ -40,10 +40,16 @@ class Effort:
     rounds: int          # of runs that are compared
     seconds: int         # of a run of pgbench
     filter_queries: int
+    peers: str           # of the programs in this process
 
 
-FULL = Effort(passes=10, rounds=3, seconds=6, filter_queries=300)
-QUICK = Effort(passes=3, rounds=1, seconds=2, filter_queries=50)
+FULL = Effort(
+    passes=10, rounds=3, seconds=6, filter_queries=300,
+    peers="core,exact,hnswlib,faiss-hnsw,faiss-ivfpq",
+)
+QUICK = Effort(
+    passes=3, rounds=1, seconds=2, filter_queries=50, peers="core,exact,hnswlib,faiss-hnsw"
+)
 
 
 def machine():
@@ -71,7 +77,7 @@ def measure(report, parts, quick, million):
     names = [name for name in SETS if sets[name] is not None]
     if "peers" in parts or "sql" in parts or "build" in parts:
         for name in names:
-            search.peers(report, name, sets[name], effort.passes)
+            search.peers(report, name, sets[name], effort)
     with server.Server() as running:
         for name in names:
             if "build" in parts:

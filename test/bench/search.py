@@ -24,12 +24,16 @@ def ratio(a, b):
     return a / b if b else math.nan
 
 
-def peers(report, name, prefix, passes):
+def peers(report, name, prefix, effort):
     """Each index of this process over its settings."""
     section = f"In one process, one thread: {name}"
-    command = [PROGRAMS / "peers", prefix, "--passes", passes]
+    command = [PROGRAMS / "peers", prefix, "--passes", effort.passes, "--peers", effort.peers]
     with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as process:
-        found = [json.loads(text) for text in process.stdout]
+        try:
+            found = [json.loads(text) for text in process.stdout]
+        except BaseException:
+            process.terminate()
+            raise
     if process.returncode != 0:
         raise RuntimeError("peers failed")
     curves = {peer["peer"]: peer for peer in found}

@@ -184,7 +184,8 @@ class MemoryWatch:
             status = pathlib.Path(f"/proc/{pid}/status").read_text()
         except OSError:
             return 0  # has ended
-        return int(re.search(r"RssAnon:\s+(\d+)", status).group(1))
+        found = re.search(r"RssAnon:\s+(\d+)", status)
+        return int(found.group(1)) if found else 0  # is ending
 
     def idle_kb(self):
         """Private memory of a session that has done next to nothing."""

@@ -124,6 +124,6 @@ def million(report, server, prefix):
                found["private_kb"] / 1024, "MB", at_most=16)
     warm = server.client("first", "item", prefix)
     report.add(section, "new session, warm cache: open and first answer", warm["first_ms"], "ms")
-    used, capacity = server.row("select used_bytes, capacity_bytes from vdb.stat_cache")
+    used, capacity = server.row("select used, capacity from vdb.stat_cache")
     report.add(section, "cache: capacity", capacity / 2**20, "MB", at_most=150)
     report.add(section, "cache: used", used / 2**20, "MB", at_most=150)

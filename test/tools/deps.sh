@@ -10,6 +10,8 @@ packages="g++ clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cmake ma
 [ "$(dpkg --print-architecture)" = amd64 ] && packages="$packages g++-aarch64-linux-gnu"
 if [ "${1:-}" = bench ]; then
   packages="$packages libbenchmark-dev libfaiss-dev libhnswlib-dev libpq-dev"
+  # Faiss trains with whatever BLAS there is, and the reference one is very slow.
+  packages="$packages libopenblas0-pthread"
   # npm fetches the larger real data set. Node's own packages bring it along.
   command -v npm >/dev/null || packages="$packages npm"
 fi
