@@ -50,9 +50,9 @@ extern "C" void vdb_am_costestimate(PlannerInfo* root, IndexPath* path, double l
   index_close(index, NoLock);
 
   const double dim = vdb::quant::PaddedDim(meta.dim);
-  double lists = meta.mean_lists, rows = meta.mean_rows;
+  double rows = meta.mean_rows;
   if (settings.probes > 0 && meta.segment_lists > 0) {
-    lists = std::min<double>(settings.probes, static_cast<double>(meta.segment_lists));
+    const double lists = std::min<double>(settings.probes, static_cast<double>(meta.segment_lists));
     rows = lists * static_cast<double>(meta.segment_rows) / static_cast<double>(meta.segment_lists);
   }
   double delta_pages = 0;
