@@ -16,6 +16,9 @@ void CopyStatus(const Status& status, Caught* caught) noexcept {
 void Raise(const char* function, const Caught& caught) {
   switch (caught.kind) {
     case Caught::kPending:
+      // As errfinish left them: whoever catches this starts from zero, and Call put back more.
+      InterruptHoldoffCount = 0;
+      QueryCancelHoldoffCount = 0;
       PG_RE_THROW();
     case Caught::kStatus:
       // The core stopped because an interrupt is pending: let PostgreSQL say which one.
