@@ -51,6 +51,16 @@ struct Opened {
   Relation relation;
 };
 
+/// Whether its build got as far as the metapage, which is written last.
+bool IsBuilt(Relation index) {
+  if (RelationGetNumberOfBlocks(index) == 0) return false;
+  Buffer buffer = ReadBuffer(index, kMetaBlock);
+  LockBuffer(buffer, BUFFER_LOCK_SHARE);
+  const bool built = !PageIsNew(BufferGetPage(buffer));
+  UnlockReleaseBuffer(buffer);
+  return built;
+}
+
 Opened Open(Oid index) {
   // Never waits: a lock on an index taken before its table's could deadlock.
   if (!ConditionalLockRelationOid(index, RowExclusiveLock)) return {Opened::kBusy, nullptr};
@@ -62,7 +72,7 @@ Opened Open(Oid index) {
   Opened::State state = Opened::kOpen;
   if (RELATION_IS_OTHER_TEMP(relation)) {
     state = Opened::kForeignTemporary;
-  } else if (!relation->rd_index->indisvalid && RelationGetNumberOfBlocks(relation) == 0) {
+  } else if (!relation->rd_index->indisvalid && !IsBuilt(relation)) {
     state = Opened::kUnfinished;
   }
   if (state == Opened::kOpen) return {state, relation};
