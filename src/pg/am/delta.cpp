@@ -30,8 +30,7 @@ bool AppendTo(Relation index, BlockNumber block, const char* row, uint32_t row_b
   LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
   Page page = BufferGetPage(buffer);
   bool fits = false;
-  if (!PageIsNew(page) && SpecialOf(page)->magic == kPageMagic &&
-      SpecialOf(page)->kind == PageKind::kDelta && (SpecialOf(page)->flags & kDeltaClosed) == 0) {
+  if (PageMatches(page, PageKind::kDelta, 0) && (SpecialOf(page)->flags & kDeltaClosed) == 0) {
     fits = ViewDelta(index, buffer, page, row_bytes).header->count < DeltaRowsPerPage(row_bytes);
   }
   if (fits) {

@@ -55,8 +55,13 @@ bool GetObject(Cursor& cursor, ObjectEntry* object) {
          cursor.GetArray(&object->tid_extents, object->header.n_tid_extents);
 }
 
-/// Chunks must tile the lists and the slots, and the rows must add up.
+/// Chunks must tile the lists and the slots, the rows must add up, and each list have its dead
+/// count.
 bool Consistent(const SegmentEntry& segment) {
+  const uint64_t n_lists = segment.header.n_lists;
+  if (segment.header.dead_pages != (n_lists + kDeadCountsPerPage - 1) / kDeadCountsPerPage) {
+    return false;
+  }
   uint32_t list = 0, slot = 0;
   for (const ObjectEntry& chunk : segment.chunks) {
     const ObjectHeader& h = chunk.header;
