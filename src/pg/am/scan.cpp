@@ -155,6 +155,8 @@ ItemPointerData IndexScan::TidOf(index::RowId row, bool* alive) {
 /// page.
 IndexScan::Fetched IndexScan::FetchExact(const ItemPointerData& tid, double* distance) {
   return Call([&] {
+    // Thousands of invisible rows may come in a row.
+    CHECK_FOR_INTERRUPTS();
     if (fetch_ == nullptr) {
       MemoryContext old = MemoryContextSwitchTo(MemoryContextGetParent(row_memory_));
       fetch_ = table_index_fetch_begin(scan_->heapRelation);

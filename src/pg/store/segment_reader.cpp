@@ -101,6 +101,7 @@ Status IndexSegmentReader::Pin(std::span<const index::FrameRef> frames, const ui
 void IndexSegmentReader::Unpin() noexcept { pins_.Release(); }
 
 Buffer IndexSegmentReader::ReadTidPage(const ObjectEntry& chunk, uint32_t page) {
+  CHECK_FOR_INTERRUPTS();
   const BlockNumber block = ExtentBlock(chunk.tid_extents, page);
   if (unlikely(block >= blocks_)) {
     // Asking for the size is a system call: once a scan is enough.
