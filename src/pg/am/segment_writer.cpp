@@ -213,6 +213,10 @@ void SegmentWriter::FinishChunk() {
   object.header.c_offset = geometry.c_offset;
   chunk_lists_.push_back(chunk_.lists());
   chunk_first_list_ += chunk_.lists();
+  if (object.header.n_slots > std::numeric_limits<uint32_t>::max() - chunk_first_slot_) {
+    ThrowIfError(Status(Code::kUnsupported, "a vdb index cannot hold more than 2^32 rows")
+                     .WithHint("Partition the table."));
+  }
   chunk_first_slot_ += object.header.n_slots;
   chunk_tids_.clear();
   entry_.chunks.push_back(std::move(object));
