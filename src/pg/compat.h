@@ -56,6 +56,13 @@ inline void VacuumDelayPoint() {
 #endif
 }
 
+/// Before 17 an access method need not say that it builds in parallel.
+inline void AllowParallelBuild([[maybe_unused]] IndexAmRoutine* am) {
+#if PG_VERSION_NUM >= 170000
+  am->amcanbuildparallel = true;
+#endif
+}
+
 /// A new page at the end of the fork, pinned and exclusively locked, not initialised.
 inline Buffer ExtendByOne(Relation relation, ForkNumber fork, BufferAccessStrategy strategy) {
 #if PG_VERSION_NUM >= 160000

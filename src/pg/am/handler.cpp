@@ -23,9 +23,7 @@ VDB_FUNCTION(vdb_am_handler) {
   am->amoptionalkey = true;
   am->amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;
   am->amkeytype = InvalidOid;
-#if PG_VERSION_NUM >= 170000
-  am->amcanbuildparallel = true;
-#endif
+  vdb::pg::compat::AllowParallelBuild(am);
   am->ambuild = vdb_am_build;
   am->ambuildempty = vdb_am_buildempty;
   am->aminsert = vdb_am_insert;
