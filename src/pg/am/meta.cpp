@@ -1,10 +1,20 @@
 #include "pg/am/meta.h"
 
 #include "pg/compat.h"
+#include "pg/type/vector.h"
+#include "quant/code_layout.h"
 
 namespace vdb::pg {
 
 namespace {
+
+/// Whether the fields are in range that sizes of codes and pages follow from.
+bool IsSane(const MetaPage& meta) {
+  return meta.dim >= 1 && meta.dim <= kMaxDim && meta.code_bits >= 1 &&
+         meta.code_bits <= quant::kMaxBits && meta.metric >= 1 &&
+         meta.metric <= static_cast<uint8_t>(Metric::kL1) && meta.element >= 1 &&
+         meta.element <= static_cast<uint8_t>(ElementType::kFloat16);
+}
 
 /// Locks block 0 and checks that it is a metapage of a known version.
 Buffer LockMeta(Relation index, int mode) {
@@ -33,6 +43,11 @@ Buffer LockMeta(Relation index, int mode) {
                     errmsg("index \"%s\" has format version %u, this vdb_ext reads version %u",
                            RelationGetRelationName(index), meta->format_version, kFormatVersion),
                     errhint("REINDEX the index, or install the vdb_ext that wrote it.")));
+  }
+  if (!IsSane(*meta)) {
+    ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                    errmsg("index \"%s\" has a damaged metapage", RelationGetRelationName(index)),
+                    errhint("REINDEX the index.")));
   }
   return buffer;
 }
