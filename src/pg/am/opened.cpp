@@ -4,6 +4,7 @@
 
 #include "format/routing_object.h"
 #include "pg/am/chain.h"
+#include "pg/am/opclass.h"
 #include "pg/catalog/keys.h"
 #include "pg/guard.h"
 
@@ -19,6 +20,8 @@ namespace {
 constexpr size_t kMaxOpened = 64;
 // Idle searchers kept an index: nested loops rarely run more scans of one index at once.
 constexpr size_t kMaxIdleSearchers = 4;
+// Rows that a searcher may have looked at in its last search to be kept: some megabytes.
+constexpr uint64_t kMaxIdleSurvivors = 100000;
 
 using Registry = std::unordered_map<Oid, std::shared_ptr<OpenedIndex>>;
 
@@ -94,6 +97,13 @@ OpenedIndex::OpenedIndex(Relation index, const MetaPage& meta)
       locator_(compat::LocatorOf(index)),
       layout_{quant::PaddedDim(meta.dim), meta.code_bits},
       keys_(meta) {
+  const OpclassInfo& opclass = *Call([&] { return &OpclassOf(index); });
+  if (meta.metric != static_cast<uint8_t>(opclass.metric) ||
+      meta.element != static_cast<uint8_t>(opclass.element)) {
+    ThrowIfError(Corruption(std::string("index \"") + RelationGetRelationName(index) +
+                            "\" has a metapage for another operator class")
+                     .WithHint("REINDEX the index."));
+  }
   // So that giving a searcher back never allocates: it happens in destructors.
   idle_.reserve(kMaxIdleSearchers);
   const std::vector<uint8_t> bytes = ReadChain(index, meta.parameters, PageKind::kParameters);
@@ -113,6 +123,7 @@ OpenedIndex::OpenedIndex(Relation index, const MetaPage& meta)
 
 void OpenedIndex::OpenSegments(Relation index) {
   if (segments_open_) return;
+  segments_.clear();  // an attempt that ran out of memory
   if (meta_.directory != InvalidBlockNumber) {
     const std::vector<uint8_t> bytes = ReadChain(index, meta_.directory, PageKind::kDirectory);
     Result<std::vector<SegmentEntry>> parsed = ParseDirectory(bytes.data(), bytes.size());
@@ -201,9 +212,11 @@ index::Routing OpenedIndex::PinRouting(Relation index, size_t i, PinSet* pins) {
                           c.p80_lists,     c.mean_rows,       c.queries};
     return index::WriteRoutingImage(source, image);
   };
+  // Gets the data key, which may run a command: not while others wait for the image.
+  const auto prepare = [&] { return keys_.CipherFor(segment.entry.routing.header).TakeStatus(); };
   const uint8_t* image = nullptr;
   Status status = FrameCache::Get().PinImage(ObjectKey::Of(segment.entry.routing.header.id),
-                                             segment.image_bytes, build, pins, &image);
+                                             segment.image_bytes, build, pins, &image, prepare);
   if (!status.ok()) {
     if (status.code() != Code::kCorruption) ThrowIfError(std::move(status));
     ThrowIfError(Corruption(std::string("index \"") + RelationGetRelationName(index) +
@@ -221,7 +234,9 @@ std::unique_ptr<index::Searcher> OpenedIndex::TakeSearcher() {
 }
 
 void OpenedIndex::ReturnSearcher(std::unique_ptr<index::Searcher> searcher) {
-  if (idle_.size() < kMaxIdleSearchers) idle_.push_back(std::move(searcher));
+  if (idle_.size() < kMaxIdleSearchers && searcher->stats().survivors <= kMaxIdleSurvivors) {
+    idle_.push_back(std::move(searcher));
+  }
 }
 
 }  // namespace vdb::pg

@@ -38,7 +38,8 @@ class IndexKeys final : public ObjectKeys {
 struct OpenedSegment {
   SegmentEntry entry;
   size_t image_bytes;
-  std::vector<uint32_t> dead;  // per list; empty: none
+  // Per list; empty: none. Scans hold spans of it: once allocated it is refreshed in place.
+  std::vector<uint32_t> dead;
 };
 
 class OpenedIndex {

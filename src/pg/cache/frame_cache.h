@@ -133,9 +133,11 @@ class FrameCache {
   /// Pins an image of any size (routing), which lies in adjacent frames; `object` is what it is
   /// built from. Built once for all backends; those that come meanwhile wait. Where no run of
   /// frames can be had, it is built in private memory, and the last such is kept.
-  /// May throw ErrorPending. Errors: the builder's.
+  /// prepare: called before anything is claimed when the image has to be built or waited for, like
+  /// FrameLoader::Prepare; may be empty.
+  /// May throw ErrorPending. Errors: prepare's and the builder's.
   Status PinImage(const ObjectKey& object, size_t bytes, const ImageBuilder& builder, PinSet* pins,
-                  const uint8_t** image);
+                  const uint8_t** image, const std::function<Status()>& prepare = {});
 
   /// Includes what this backend has counted but not yet told the others.
   CacheStats Stats();

@@ -18,7 +18,8 @@ constexpr int kRunAttempts = 3;
 }  // namespace
 
 Status FrameCache::PinImage(const ObjectKey& object, size_t bytes, const ImageBuilder& builder,
-                            PinSet* pins, const uint8_t** image) {
+                            PinSet* pins, const uint8_t** image,
+                            const std::function<Status()>& prepare) {
   local_.Reserve(pins, 1);
   const Key key = KeyOf(object, kImageFrame);
   const uint64_t n_frames = (bytes + kFrameBytes - 1) / kFrameBytes;
@@ -34,7 +35,10 @@ Status FrameCache::PinImage(const ObjectKey& object, size_t bytes, const ImageBu
       *image = own->bytes.data();
       return {};
     }
-    if (first) local_.Count(kMisses);
+    if (first) {
+      local_.Count(kMisses);
+      if (prepare) VDB_RETURN_IF_ERROR(prepare());
+    }
     if (n_frames > arena_.control->n_frames / kLargestShare) break;
     local_.ReserveClaims(n_frames + 2 * kImageSlots);
 
