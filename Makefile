@@ -19,7 +19,7 @@ SUDO := $(if $(or $(DESTDIR),$(filter 0,$(shell id -u))),,sudo)
 
 .DEFAULT_GOAL := all
 .PHONY: all deps configure core install uninstall dev demo check bench bench-docs fuzz sanitize
-.PHONY: unit format tidy layers clean
+.PHONY: unit format tidy layers test-list clean
 
 ## all: the module, in build/module
 all: configure
@@ -89,6 +89,10 @@ tidy: deps
 
 layers:
 	@$(TOOLS)/check_layers.py
+
+## test-list: the list of tests in docs/testing.md
+test-list:
+	@$(TOOLS)/list_tests.py
 
 clean:
 	rm -rf $(BUILD)
