@@ -27,6 +27,8 @@ namespace vdb::pg {
 namespace {
 
 constexpr double kRowsPerList = 225;
+// Rows that are transformed between two looks: some milliseconds.
+constexpr size_t kRowsPerInterrupt = 1024;
 constexpr uint64_t kSampleSeed = 0x5eed5a3b1e0ull;
 
 void SetPhase(int64 phase) {
@@ -117,6 +119,7 @@ index::Space Builder::MakeSpace(const Sample& sample) {
   AlignedBuffer<float> row(layout_.dim);
   size_t n = 0;
   for (size_t i = 0; i < sample.size(); i++) {
+    if (i % kRowsPerInterrupt == 0) Call([] { CHECK_FOR_INTERRUPTS(); });
     if (!uncentred.Data(sample.vectors.data() + i * meta_.dim, row.data())) continue;
     for (uint32_t j = 0; j < layout_.dim; j++) sum[j] += row[j];
     n++;
@@ -240,6 +243,8 @@ void Builder::BuildDelta(const index::Space& space) {
     state.delta.Finish();
   });
   index_rows_ = state.rows;
+  // A concurrent build scans under a later snapshot than it samples, and may find the first rows.
+  meta_.mean_unset = index_rows_ == 0;
 }
 
 /// The index's first object is coming: it gets its uuid and, encrypted, its data key.
@@ -264,6 +269,7 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   const size_t n_train = std::max<size_t>(sample.size() - n_queries, 1);
   AlignedBuffer<float> points(n_train * layout_.dim);
   for (size_t i = 0; i < n_train; i++) {
+    if (i % kRowsPerInterrupt == 0) Call([] { CHECK_FOR_INTERRUPTS(); });
     space.Data(sample.vectors.data() + i * meta_.dim, points.data() + i * layout_.dim);
   }
   const size_t first_query = sample.size() - n_queries;
