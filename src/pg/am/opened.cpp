@@ -4,6 +4,7 @@
 
 #include "format/routing_object.h"
 #include "pg/am/chain.h"
+#include "pg/am/inspect.h"
 #include "pg/am/opclass.h"
 #include "pg/catalog/keys.h"
 #include "pg/guard.h"
@@ -124,18 +125,9 @@ OpenedIndex::OpenedIndex(Relation index, const MetaPage& meta)
 void OpenedIndex::OpenSegments(Relation index) {
   if (segments_open_) return;
   segments_.clear();  // an attempt that ran out of memory
-  if (meta_.directory != InvalidBlockNumber) {
-    const std::vector<uint8_t> bytes = ReadChain(index, meta_.directory, PageKind::kDirectory);
-    Result<std::vector<SegmentEntry>> parsed = ParseDirectory(bytes.data(), bytes.size());
-    if (!parsed.ok()) {
-      ThrowIfError(Corruption(std::string("index \"") + RelationGetRelationName(index) +
-                              "\": " + parsed.status().message())
-                       .WithHint("REINDEX the index."));
-    }
-    for (SegmentEntry& entry : parsed.value()) {
-      const size_t bytes_needed = index::RoutingImageBytes(entry.header.n_lists, layout_.dim);
-      segments_.push_back({std::move(entry), bytes_needed, {}});
-    }
+  for (SegmentEntry& entry : ReadSegments(index, meta_)) {
+    const size_t image_bytes = index::RoutingImageBytes(entry.header.n_lists, layout_.dim);
+    segments_.push_back({std::move(entry), image_bytes, {}});
   }
   segments_open_ = true;
 }
@@ -143,18 +135,7 @@ void OpenedIndex::OpenSegments(Relation index) {
 void OpenedIndex::RefreshDead(Relation index, const MetaPage& meta) {
   if (dead_version_ == meta.tombstone_version) return;
   for (OpenedSegment& segment : segments_) {
-    const SegmentHeader& header = segment.entry.header;
-    segment.dead.assign(header.n_lists, 0);
-    for (uint32_t i = 0; i < header.dead_pages; i++) {
-      const size_t counts = std::min(kDeadCountsPerPage, header.n_lists - i * kDeadCountsPerPage);
-      uint32_t* target = segment.dead.data() + size_t{i} * kDeadCountsPerPage;
-      Call([&] {
-        Buffer buffer =
-            ReadPage(index, header.dead + i, PageKind::kListDead, header.segment, nullptr);
-        std::memcpy(target, PayloadOf(BufferGetPage(buffer)), counts * sizeof(uint32_t));
-        UnlockReleaseBuffer(buffer);
-      });
-    }
+    segment.dead = ReadDeadCounts(index, segment.entry.header);
     if (std::all_of(segment.dead.begin(), segment.dead.end(), [](uint32_t n) { return n == 0; })) {
       segment.dead.clear();
     }
@@ -218,7 +199,7 @@ index::Routing OpenedIndex::PinRouting(Relation index, size_t i, PinSet* pins) {
   Status status = FrameCache::Get().PinImage(ObjectKey::Of(segment.entry.routing.header.id),
                                              segment.image_bytes, build, pins, &image, prepare);
   if (!status.ok()) {
-    if (status.code() != Code::kCorruption) ThrowIfError(std::move(status));
+    if (status.code() != Code::kCorruption) throw StatusError{std::move(status)};
     ThrowIfError(Corruption(std::string("index \"") + RelationGetRelationName(index) +
                             "\", routing object: " + status.message())
                      .WithHint(status.hint().empty() ? "REINDEX the index." : status.hint()));
