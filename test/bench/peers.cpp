@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr double kEnough = .99;     // recall where a group of settings ends
+constexpr double kEnough = .995;    // recall where a group of settings ends
 constexpr double kSlow_s = 500e-6;  // a mean above this is measured in fewer passes
 constexpr size_t kSlowPasses = 3;
 constexpr size_t kExactQueries = 50;

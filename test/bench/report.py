@@ -92,9 +92,9 @@ def frontier(points):
     return result[::-1]
 
 
-def time_at(points, recall):
-    """Microseconds at a recall, interpolated on a logarithmic scale; not a number where the points
-    do not reach so far."""
+def time_at(points, recall, nearest=False):
+    """Microseconds at a recall, interpolated on a logarithmic scale. Beyond the last point: not a
+    number, or that point's time with `nearest`."""
     front = frontier(points)
     for (low, low_us), (high, high_us) in zip(front, front[1:]):
         if low <= recall <= high:
@@ -102,4 +102,4 @@ def time_at(points, recall):
             return math.exp(math.log(low_us) * (1 - share) + math.log(high_us) * share)
     if front and front[0][0] >= recall:
         return front[0][1]  # even the quickest finds more
-    return math.nan
+    return front[-1][1] if nearest else math.nan
