@@ -26,4 +26,13 @@ Buffer ReadPage(Relation index, BlockNumber block, PageKind kind, uint32_t segme
   return buffer;
 }
 
+void CheckChainLength(Relation index, BlockNumber block, BlockNumber pages,
+                      BlockNumber known_blocks) {
+  if (pages <= known_blocks) return;
+  ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                  errmsg("index \"%s\" has a cycle in its pages at block %u",
+                         RelationGetRelationName(index), block),
+                  errhint("REINDEX the index.")));
+}
+
 }  // namespace vdb::pg

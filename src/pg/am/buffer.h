@@ -15,6 +15,10 @@ Buffer NewBuffer(Relation index, ForkNumber fork, BufferAccessStrategy strategy)
 Buffer ReadPage(Relation index, BlockNumber block, PageKind kind, uint32_t segment,
                 BufferAccessStrategy strategy, BlockNumber* known_blocks = nullptr);
 
+/// XX002 when a chain has had more pages than the relation: it runs in a circle.
+void CheckChainLength(Relation index, BlockNumber block, BlockNumber pages,
+                      BlockNumber known_blocks);
+
 /// How pages of a new structure are written.
 enum class WriteMode {
   kBuild,   // dirty buffers; the build logs the whole relation at its end

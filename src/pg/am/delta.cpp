@@ -8,6 +8,9 @@ namespace vdb::pg {
 
 namespace {
 
+// Entries of the free space map that an inserter follows before it takes a new page.
+constexpr int kFreePagesTried = 4;
+
 /// Writes the row at position `count` of the page and counts it.
 void PutRow(Page page, const char* row, uint32_t row_bytes) {
   auto* header = reinterpret_cast<DeltaHeader*>(PayloadOf(page));
@@ -90,6 +93,10 @@ DeltaRows ViewDelta(Relation index, Buffer buffer, Page page, uint32_t row_bytes
   return {header, PayloadOf(page) + sizeof(DeltaHeader)};
 }
 
+void DeltaHasSpace(Relation index, BlockNumber block, uint32_t rows, uint32_t row_bytes) {
+  RecordPageWithFreeSpace(index, block, size_t{rows} * row_bytes);
+}
+
 void DeltaAppend(Relation index, const char* row, uint32_t row_bytes) {
   BlockNumber target = RelationGetTargetBlock(index);
   if (target != InvalidBlockNumber && AppendTo(index, target, row, row_bytes)) return;
@@ -98,6 +105,15 @@ void DeltaAppend(Relation index, const char* row, uint32_t row_bytes) {
   if (last != InvalidBlockNumber && last != target && AppendTo(index, last, row, row_bytes)) {
     RelationSetTargetBlock(index, last);
     return;
+  }
+  // Pages that vacuum has made room in.
+  BlockNumber block = GetPageWithFreeSpace(index, row_bytes);
+  for (int i = 0; i < kFreePagesTried && block != InvalidBlockNumber; i++) {
+    if (block < RelationGetNumberOfBlocks(index) && AppendTo(index, block, row, row_bytes)) {
+      RelationSetTargetBlock(index, block);
+      return;
+    }
+    block = RecordAndGetPageWithFreeSpace(index, block, 0, row_bytes);
   }
   RelationSetTargetBlock(index, AppendToNewPage(index, stripe, row, row_bytes));
 }

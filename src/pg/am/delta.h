@@ -45,6 +45,10 @@ DeltaRows ViewDelta(Relation index, Buffer buffer, Page page, uint32_t row_bytes
 /// Appends one row (row_bytes: TID and code), WAL-logged. May ereport.
 void DeltaAppend(Relation index, const char* row, uint32_t row_bytes);
 
+/// Remembers in the free space map that a delta page has room for `rows` more. A hint: the map is
+/// not WAL-logged and may be wrong, so an inserter looks at the page itself.
+void DeltaHasSpace(Relation index, BlockNumber block, uint32_t rows, uint32_t row_bytes);
+
 /// Rows of a build that made no segment: packs them into stripe chains of `meta`, without WAL.
 class DeltaBuilder {
  public:

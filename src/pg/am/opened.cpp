@@ -135,10 +135,9 @@ void OpenedIndex::OpenSegments(Relation index) {
 void OpenedIndex::RefreshDead(Relation index, const MetaPage& meta) {
   if (dead_version_ == meta.tombstone_version) return;
   for (OpenedSegment& segment : segments_) {
-    segment.dead = ReadDeadCounts(index, segment.entry.header);
-    if (std::all_of(segment.dead.begin(), segment.dead.end(), [](uint32_t n) { return n == 0; })) {
-      segment.dead.clear();
-    }
+    std::vector<uint32_t> dead = ReadDeadCounts(index, segment.entry.header);
+    const bool none = std::all_of(dead.begin(), dead.end(), [](uint32_t n) { return n == 0; });
+    segment.dead = none ? nullptr : std::make_shared<const std::vector<uint32_t>>(std::move(dead));
   }
   dead_version_ = meta.tombstone_version;
 }

@@ -38,8 +38,8 @@ class IndexKeys final : public ObjectKeys {
 struct OpenedSegment {
   SegmentEntry entry;
   size_t image_bytes;
-  // Per list; empty: none. Scans hold spans of it: once allocated it is refreshed in place.
-  std::vector<uint32_t> dead;
+  // Dead rows per list; null: none. Scans share it, so a refresh makes another one.
+  std::shared_ptr<const std::vector<uint32_t>> dead;
 };
 
 class OpenedIndex {

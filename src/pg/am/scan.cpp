@@ -90,12 +90,15 @@ void IndexScan::Start() {
   routings_.resize(segments.size());
   std::vector<index::SegmentView> views(segments.size());
   readers_.clear();
+  dead_.clear();
   for (size_t i = 0; i < segments.size(); i++) {
+    dead_.push_back(segments[i].dead);
     routings_[i] = opened_->PinRouting(index_, i, &routing_pins_);
     readers_.push_back(std::make_unique<IndexSegmentReader>(
         index_, segments[i].entry,
         std::span<const index::ListEntry>(routings_[i].lists, routings_[i].n_lists),
-        segments[i].dead, opened_->keys()));
+        dead_[i] == nullptr ? std::span<const uint32_t>() : std::span<const uint32_t>(*dead_[i]),
+        opened_->keys()));
     views[i] = {&routings_[i], readers_[i].get()};
   }
   index::SearchOptions options;
@@ -115,12 +118,13 @@ void IndexScan::AddDelta(const MetaPage& meta) {
   BlockNumber known_blocks = 0;
   uint64_t tids[kPagePayload / sizeof(ItemPointerData)];
   for (const DeltaStripe& stripe : meta.stripes) {
-    BlockNumber block = stripe.first;
+    BlockNumber block = stripe.first, pages = 0;
     while (block != InvalidBlockNumber) {
       uint32_t count = 0;
       Call([&] {
         CHECK_FOR_INTERRUPTS();
         Buffer buffer = ReadPage(index_, block, PageKind::kDelta, 0, nullptr, &known_blocks);
+        CheckChainLength(index_, block, ++pages, known_blocks);
         Page page = BufferGetPage(buffer);
         const DeltaRows view = ViewDelta(index_, buffer, page, row_bytes);
         count = view.header->count;

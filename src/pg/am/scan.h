@@ -46,6 +46,7 @@ class IndexScan {
   std::unique_ptr<index::Searcher> searcher_;
   std::vector<std::unique_ptr<IndexSegmentReader>> readers_;
   std::vector<index::Routing> routings_;
+  std::vector<std::shared_ptr<const std::vector<uint32_t>>> dead_;  // what readers_ have spans of
   PinSet routing_pins_;
   AlignedBuffer<float> query_;
   bool query_null_ = false;

@@ -32,8 +32,9 @@ class BulkDelete {
     ForEachTidPage(index_, *opened_, [&](const TidPageRef& ref) { DoTidPage(ref); });
     if (segment_rows_removed_) Call([&] { BumpTombstoneVersion(); });
     for (const DeltaStripe& stripe : meta.stripes) {
+      BlockNumber pages = 0;
       for (BlockNumber block = stripe.first; block != InvalidBlockNumber;) {
-        block = Call([&] { return DoDeltaPage(block); });
+        block = Call([&] { return DoDeltaPage(block, ++pages); });
       }
     }
     Call([&] { UnlockPage(index_, kMetaBlock, ShareLock); });
@@ -68,6 +69,10 @@ class BulkDelete {
       Buffer buffer = ReadPage(index_, ref.block, PageKind::kTids, entry.header.segment, strategy_);
       const bool any = FindDead(BufferGetPage(buffer), ref.n_blocks, dead, &live);
       if (any) {
+        // Now and at the end: a vacuum that fails in between must not leave backends with old
+        // counts for good.
+        if (!segment_rows_removed_) BumpTombstoneVersion();
+        segment_rows_removed_ = true;
         // Only vacuum changes these pages, and page 0's lock admits one vacuum of a table at a
         // time.
         LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
@@ -78,7 +83,6 @@ class BulkDelete {
           stats_->tuples_removed += n;
           live -= n;
         }
-        segment_rows_removed_ = true;
       }
       stats_->num_index_tuples += static_cast<double>(live);
       UnlockReleaseBuffer(buffer);
@@ -148,13 +152,15 @@ class BulkDelete {
     UnlockReleaseBuffer(buffer);
   }
 
-  /// Returns the next page of the chain.
-  BlockNumber DoDeltaPage(BlockNumber block) {
+  /// Returns the next page of the chain. `pages`: the how many-th of it this is.
+  BlockNumber DoDeltaPage(BlockNumber block, BlockNumber pages) {
     compat::VacuumDelayPoint();
     const uint32_t row_bytes = DeltaRowBytes(opened_->layout());
-    Buffer buffer = ReadPage(index_, block, PageKind::kDelta, 0, strategy_);
+    Buffer buffer = ReadPage(index_, block, PageKind::kDelta, 0, strategy_, &known_blocks_);
+    CheckChainLength(index_, block, pages, known_blocks_);
     DeltaRows rows = ViewDelta(index_, buffer, BufferGetPage(buffer), row_bytes);
     bool any = false;
+    uint32_t kept = 0;
     for (uint32_t i = 0; i < rows.header->count && !any; i++) {
       ItemPointerData tid = *rows.tid(i);
       any = callback_(&tid, state_);
@@ -169,7 +175,6 @@ class BulkDelete {
       GenericXLogState* state = GenericXLogStart(index_);
       Page page = GenericXLogRegisterBuffer(state, buffer, 0);
       rows = ViewDelta(index_, buffer, page, row_bytes);
-      uint32_t kept = 0;
       for (uint32_t i = 0; i < rows.header->count; i++) {
         ItemPointerData tid = *rows.tid(i);
         if (callback_(&tid, state_)) {
@@ -186,6 +191,7 @@ class BulkDelete {
     }
     const BlockNumber next = SpecialOf(BufferGetPage(buffer))->next;
     UnlockReleaseBuffer(buffer);
+    if (any) DeltaHasSpace(index_, block, DeltaRowsPerPage(row_bytes) - kept, row_bytes);
     return next;
   }
 
@@ -196,6 +202,7 @@ class BulkDelete {
   void* state_;
   std::shared_ptr<OpenedIndex> opened_;
   bool segment_rows_removed_ = false;
+  BlockNumber known_blocks_ = 0;
   uint32_t walk_segment_ = ~0u, walk_list_ = 0, list_end_ = 0;
 };
 
@@ -223,6 +230,8 @@ extern "C" IndexBulkDeleteResult* vdb_am_vacuumcleanup(IndexVacuumInfo* info,
     stats->num_index_tuples = info->num_heap_tuples;
     stats->estimated_count = true;
   }
+  // Delta pages with room, for inserters to find.
+  IndexFreeSpaceMapVacuum(info->index);
   stats->num_pages = RelationGetNumberOfBlocks(info->index);
   return stats;
 }
