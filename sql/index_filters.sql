@@ -33,9 +33,9 @@ SELECT vt.recall('filt', 'v', '<->', 'SELECT vt.uniform(-3, 16)::text', 50) > 0.
 VACUUM filt;
 SELECT vt.recall('filt', 'v', '<->', 'SELECT vt.uniform(-3, 16)::text', 50) > 0.9 AS found;
 DELETE FROM filt WHERE grade <> 5;
-SELECT vt.recall('filt', 'v', '<->', :'queries', 10) >= 0.8 AS found_among_dead;
+SELECT vt.recall('filt', 'v', '<->', :'queries', 5) >= 0.8 AS found_among_dead;
 VACUUM filt;
-SELECT vt.recall('filt', 'v', '<->', :'queries', 10) >= 0.8 AS found_among_tombstones;
+SELECT vt.recall('filt', 'v', '<->', :'queries', 5) >= 0.8 AS found_among_tombstones;
 DELETE FROM filt;
 SET enable_seqscan = off;
 SELECT count(*) FROM (SELECT id FROM filt ORDER BY v <-> vt.uniform(-1, 16) LIMIT 10) s;
