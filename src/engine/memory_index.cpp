@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/prefetch.h"
 #include "base/random.h"
 #include "index/calibrator.h"
 #include "index/trainer.h"
@@ -271,10 +272,7 @@ void MemoryIndex::ReadAhead(const index::Searcher& searcher) const {
   index::RowId rows[kRows];
   const size_t n = searcher.Upcoming(rows, kRows);
   for (size_t i = 0; i < n; ++i) {
-    const auto* bytes = reinterpret_cast<const char*>(impl_->vector(MatrixRow(rows[i])));
-    for (size_t j = 0; j < impl_->dim * sizeof(float); j += kCacheLine) {
-      __builtin_prefetch(bytes + j);
-    }
+    Prefetch(impl_->vector(MatrixRow(rows[i])), impl_->dim * sizeof(float));
   }
 }
 

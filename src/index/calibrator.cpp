@@ -179,9 +179,7 @@ void Calibrator::Impl::ScanList(const EncodedList& list, uint32_t number, const 
     float value = s.estimate;
     if (layout.bits > 1) {
       const uint8_t* record = list.ex_records + s.index * layout.ex_record_bytes();
-      value =
-          quant::ExEstimate(layout, query->prepared.scan(), record, s.ip, terms.add, terms.ex_error)
-              .value;
+      value = query->prepared.ex_estimator()(record, s.ip, terms.add, terms.ex_error).value;
     }
     query->Insert({value, 0, list_distance, number});
   }

@@ -18,8 +18,7 @@ namespace vdb::index {
 
 struct Candidate {
   RowId row;
-  float lower_bound;  // never NaN
-  uint32_t number;    // of its value
+  float lower_bound, upper_bound;  // never NaN
 };
 
 class Candidates {
@@ -28,14 +27,15 @@ class Candidates {
   void Begin(size_t k) {
     k_ = k;
     smallest_.Reset(k);
-    values_.clear();
+    settled_.clear();
     waiting_.clear();
     ready_.clear();
   }
 
   size_t k() const { return k_; }
   float tau() const { return smallest_.bound(); }
-  size_t size() const { return values_.size(); }
+  /// Rows taken so far.
+  size_t size() const { return settled_.size() + waiting_.size() + ready_.size(); }
 
   /// Bounds that are no numbers stand for: may be anywhere.
   void Add(RowId row, float lower_bound, float upper_bound) {
@@ -46,18 +46,19 @@ class Candidates {
   }
   /// Adds a row whose upper bound counts already in this round. Bounds are not NaN.
   void AddCounted(RowId row, float lower_bound, float upper_bound) {
-    waiting_.push_back({row, lower_bound, static_cast<uint32_t>(values_.size())});
-    values_.push_back(upper_bound);
+    waiting_.push_back({row, lower_bound, upper_bound});
   }
   /// Counts an upper bound of a row that has not been taken.
   void Offer(float upper_bound) { smallest_.Offer(upper_bound); }
-  void SetValue(uint32_t number, float value) { values_[number] = value; }
+  /// The value that a row keeps which has been popped: its exact distance, or its upper bound.
+  void Settle(float value) { settled_.push_back(value); }
 
   /// Starts a round with another k. Pre: no candidate is ready.
   void BeginRound(size_t k) {
     k_ = k;
     smallest_.Reset(k);
-    for (float value : values_) smallest_.Offer(value);
+    for (float value : settled_) smallest_.Offer(value);
+    for (const Candidate& candidate : waiting_) smallest_.Offer(candidate.upper_bound);
   }
 
   /// Makes the candidates within tau ready, nearest lower bound first.
@@ -84,7 +85,7 @@ class Candidates {
  private:
   size_t k_ = 1;
   SmallestK smallest_;
-  std::vector<float> values_;
+  std::vector<float> settled_;  // values of rows that are not candidates any more
   std::vector<Candidate> waiting_;
   std::vector<Candidate> ready_;  // next at the back
 };

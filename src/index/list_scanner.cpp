@@ -4,8 +4,9 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <utility>
 
-#include "quant/rabitq.h"
+#include "base/prefetch.h"
 
 namespace vdb::index {
 namespace {
@@ -13,19 +14,16 @@ namespace {
 constexpr uint32_t kBlockRows = quant::kBlockVectors;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// The best dozen by estimate goes first when there are at least twice as many survivors: they make
-// tau small, and most of the others need not be looked at.
+// Of a batch's survivors about so many go first, when there are at least twice as many.
 constexpr size_t kBestFirst = 12;
 
+constexpr size_t kEstimateGroups = 32;
+// Without a tau, first parts are scanned in steps of so many blocks.
 constexpr uint32_t kBlocksWithoutTau = 2;
 
 constexpr float UpperBound(const simd::Survivor& s) { return 2 * s.estimate - s.lower_bound; }
 
 constexpr uint32_t BlocksOf(uint32_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
-
-void PrefetchBytes(const uint8_t* from, size_t bytes) {
-  for (size_t i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(from + i);
-}
 
 }  // namespace
 
@@ -39,15 +37,16 @@ void ListScanner::Begin(std::span<const SegmentView> segments, const PreparedQue
   upper_scale_ = upper_scale;
   lists_.clear();
   masks_.clear();
-  batch_.clear();
-  batch_rows_ = 0;
+  scan_.Clear();
+  read_.Clear();
   batch_lists_ = 1;
 }
 
 Status ListScanner::Add(uint32_t segment, uint32_t list) {
   const SegmentView& view = segments_[segment];
   const Routing& routing = *view.routing;
-  const uint32_t rows = routing.lists[list].rows;
+  const ListEntry& entry = routing.lists[list];
+  const uint32_t rows = entry.rows;
   const uint32_t words = BlocksOf(rows);
   const size_t mask = masks_.size();
   masks_.resize(mask + words, 0);
@@ -62,7 +61,7 @@ Status ListScanner::Add(uint32_t segment, uint32_t list) {
     for (uint32_t i = 0; i < words; ++i) left -= std::popcount(masks_[mask + i]);
   }
   ++stats_->lists;
-  lists_.push_back({segment, list, left, mask,
+  lists_.push_back({segment, list, left, entry, mask,
                     query_->Terms(routing.rows + size_t{list} * routing.dim, routing.scale[list],
                                   routing.norm_sq[list])});
   AddAgain(lists_.size() - 1);
@@ -71,38 +70,70 @@ Status ListScanner::Add(uint32_t segment, uint32_t list) {
 
 void ListScanner::AddAgain(size_t i) {
   if (lists_[i].left == 0) return;
-  batch_.push_back({i, 0, 0, 0});
-  batch_rows_ += EntryOf(lists_[i]).rows;
+  scan_.entries.push_back({static_cast<uint32_t>(i), 0, 0, 0});
+  scan_.rows += lists_[i].entry.rows;
 }
 
 Status ListScanner::ScanBatch() {
-  Status status = PinBlocks();
+  WantBlocks();
+  WantRecords();
+  Status status = Pin();
+  const bool without_tau = candidates_->tau() == kInfinity;
   if (status.ok()) {
-    if (survivors_.size() < batch_rows_) survivors_.resize(batch_rows_);
-    n_survivors_ = 0;
+    if (scan_.survivors.size() < scan_.rows) scan_.survivors.resize(scan_.rows);
     tau_ = candidates_->tau();
-    if (tau_ == kInfinity) best_.Reset(candidates_->k());
-    for (BatchEntry& entry : batch_) ScanBlocks(&entry);
+    if (without_tau) upper_bounds_.Reset(candidates_->k());
+    const size_t lists = scan_.entries.size();
+    for (size_t i = 0; i < lists; ++i) {
+      PrefetchRecords(records_.size() * i / lists, records_.size() * (i + 1) / lists);
+      ScanBlocks(&scan_.entries[i]);
+    }
+    TakeRecords();
   }
   Unpin();
-  if (status.ok() && n_survivors_ > 0) {
-    if (layout_.bits == 1) {
-      TakeFirstParts();
-    } else {
-      status = PinRecords();
-      if (status.ok()) TakeRecords();
-      Unpin();
-    }
-  }
   if (!status.ok()) return status;
-  for (const BatchEntry& entry : batch_) {
-    if (WantsRest(entry)) TakeRest(entry);
-  }
-  stats_->rows_scanned += batch_rows_;
-  stats_->survivors += n_survivors_;
-  batch_.clear();
-  batch_rows_ = 0;
+
+  FinishRead();
+  stats_->rows_scanned += scan_.rows;
+  stats_->survivors += scan_.n_survivors;
+  std::swap(scan_, read_);
   batch_lists_ = std::min(batch_lists_ * 2, kBatchLists);
+  // Without a tau everything in the next batch would survive.
+  return without_tau || layout_.bits == 1 ? Finish() : Status();
+}
+
+Status ListScanner::Finish() {
+  if (layout_.bits == 1) {
+    TakeFirstParts();
+  } else if (read_.n_survivors > 0) {
+    WantRecords();
+    Status status = Pin();
+    if (status.ok()) {
+      PrefetchRecords(0, records_.size());
+      TakeRecords();
+    }
+    Unpin();
+    if (!status.ok()) return status;
+  }
+  FinishRead();
+  return {};
+}
+
+// A row without a proper bound passes no comparison. When all rows are wanted, or no bound of the
+// list is any good, such rows are taken as they are.
+void ListScanner::FinishRead() {
+  for (const BatchEntry& entry : read_.entries) {
+    const ScannedList& list = lists_[entry.number];
+    const bool bounded = std::isfinite(list.terms.add) && std::isfinite(list.terms.error);
+    if (list.left > 0 && (candidates_->tau() == kInfinity || !bounded)) TakeRest(entry);
+  }
+  read_.Clear();
+}
+
+Status ListScanner::Pin() {
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    if (!frames_[i].empty()) VDB_RETURN_IF_ERROR(frames_[i].Pin(segments_[i].reader));
+  }
   return {};
 }
 
@@ -113,26 +144,48 @@ void ListScanner::Unpin() {
   }
 }
 
-Status ListScanner::PinBlocks() {
-  for (BatchEntry& batch : batch_) {
+void ListScanner::WantBlocks() {
+  for (BatchEntry& batch : scan_.entries) {
     const ScannedList& list = lists_[batch.number];
-    const ListEntry& entry = EntryOf(list);
+    const ListEntry& entry = list.entry;
     batch.first_frame = frames_[list.segment].Want(
         entry.object, entry.a_offset, uint64_t{BlocksOf(entry.rows)} * layout_.block_bytes());
   }
-  for (size_t i = 0; i < segments_.size(); ++i) {
-    if (!frames_[i].empty()) VDB_RETURN_IF_ERROR(frames_[i].Pin(segments_[i].reader));
+}
+
+// Only for survivors that are still under tau.
+void ListScanner::WantRecords() {
+  const size_t record_bytes = layout_.ex_record_bytes();
+  const float tau = candidates_->tau();
+  records_.clear();
+  for (const BatchEntry& batch : read_.entries) {
+    const ScannedList& list = lists_[batch.number];
+    const ListEntry& entry = list.entry;
+    FrameSet& frames = frames_[list.segment];
+    uint32_t frame = 0;
+    uint64_t begin = 0, end = 0;  // of the frames that are wanted from `frame` on
+    for (size_t i = batch.begin; i < batch.end; ++i) {
+      const simd::Survivor& s = read_.survivors[i];
+      if (s.lower_bound >= tau) continue;
+      const uint64_t offset = entry.b_offset + uint64_t{s.index} * record_bytes;
+      if (offset >= begin + kFrameBytes || offset + record_bytes > end) {
+        frame = frames.Want(entry.object, offset, record_bytes);
+        begin = offset / kFrameBytes * kFrameBytes;
+        end = (offset + record_bytes + kFrameBytes - 1) / kFrameBytes * kFrameBytes;
+      }
+      records_.push_back({s.lower_bound, s.estimate, s.ip, s.index, batch.number, frame, nullptr});
+    }
   }
-  return {};
 }
 
 void ListScanner::ScanBlocks(BatchEntry* batch) {
   const ScannedList& list = lists_[batch->number];
-  const ListEntry& entry = EntryOf(list);
+  const ListEntry& entry = list.entry;
   const FrameSet& frames = frames_[list.segment];
   const size_t block_bytes = layout_.block_bytes();
   const uint64_t end = entry.a_offset + uint64_t{BlocksOf(entry.rows)} * block_bytes;
-  batch->begin = n_survivors_;
+  const bool without_tau = candidates_->tau() == kInfinity;
+  batch->begin = scan_.n_survivors;
   uint32_t block = 0;
   for (uint64_t offset = entry.a_offset; offset < end;) {
     const auto frame = batch->first_frame +
@@ -146,137 +199,110 @@ void ListScanner::ScanBlocks(BatchEntry* batch) {
       codes = scratch_.data();
       run = 1;
     }
-    // Without any bound yet, a few blocks are enough to get one.
-    if (tau_ == kInfinity) run = std::min(run, kBlocksWithoutTau);
+    if (without_tau) run = std::min(run, kBlocksWithoutTau);
     const uint32_t rows = std::min(run * kBlockRows, entry.rows - block * kBlockRows);
-    simd::Survivor* out = survivors_.data() + n_survivors_;
+    simd::Survivor* out = scan_.survivors.data() + scan_.n_survivors;
     const size_t found =
         simd::ScanBlocks(query_->scan(), codes, run, rows, masks_.data() + list.mask + block,
                          list.terms.add, list.terms.error, tau_, out);
     for (size_t i = 0; block > 0 && i < found; ++i) out[i].index += block * kBlockRows;
-    if (tau_ == kInfinity) {
-      for (size_t i = 0; i < found; ++i) best_.Offer(UpperBound(out[i]) * upper_scale_);
-      tau_ = best_.bound();
+    if (without_tau) {
+      // The first parts' own bounds spare reading most of the first list's ex records.
+      for (size_t i = 0; i < found; ++i) upper_bounds_.Offer(UpperBound(out[i]) * upper_scale_);
+      tau_ = upper_bounds_.bound();
     }
-    n_survivors_ += found;
+    scan_.n_survivors += found;
     block += run;
     offset += uint64_t{run} * block_bytes;
   }
-  batch->end = n_survivors_;
+  batch->end = scan_.n_survivors;
 }
 
 void ListScanner::TakeFirstParts() {
-  for (const BatchEntry& batch : batch_) {
+  for (const BatchEntry& batch : read_.entries) {
     for (size_t i = batch.begin; i < batch.end; ++i) {
-      const simd::Survivor& s = survivors_[i];
+      const simd::Survivor& s = read_.survivors[i];
       Take(&lists_[batch.number], s.index, s.lower_bound, UpperBound(s));
     }
   }
 }
 
-Status ListScanner::PinRecords() {
+void ListScanner::PrefetchRecords(size_t begin, size_t end) {
   const size_t record_bytes = layout_.ex_record_bytes();
-  if (record_frames_.size() < n_survivors_) record_frames_.resize(survivors_.size());
-  for (const BatchEntry& batch : batch_) {
-    const ScannedList& list = lists_[batch.number];
-    const ListEntry& entry = EntryOf(list);
-    FrameSet& frames = frames_[list.segment];
-    for (size_t i = batch.begin; i < batch.end; ++i) {
-      const uint64_t offset = entry.b_offset + uint64_t{survivors_[i].index} * record_bytes;
-      record_frames_[i] = frames.Want(entry.object, offset, record_bytes);
-    }
+  for (size_t i = begin; i < end; ++i) {
+    Record& record = records_[i];
+    const ScannedList& list = lists_[record.list];
+    record.address = frames_[list.segment].At(
+        record.frame, list.entry.b_offset + uint64_t{record.row} * record_bytes);
+    // What lies behind the frame's end may be prefetched without harm.
+    Prefetch(record.address, record_bytes);
   }
-  for (size_t i = 0; i < segments_.size(); ++i) {
-    if (!frames_[i].empty()) VDB_RETURN_IF_ERROR(frames_[i].Pin(segments_[i].reader));
-  }
-  return {};
 }
 
+// Those with the best estimates first: they make tau small, and most of the others need not be
+// looked at.
 void ListScanner::TakeRecords() {
-  float best = kInfinity;
-  if (n_survivors_ >= 2 * kBestFirst) {
-    best_.Reset(kBestFirst);
-    for (size_t i = 0; i < n_survivors_; ++i) best_.Offer(survivors_[i].estimate);
-    best = best_.bound();
-  }
-  FindRecords(-kInfinity, best);
-  ReadRecords();
-  if (best < kInfinity) {
-    FindRecords(best, kInfinity);
-    ReadRecords();
-  }
-}
-
-// The survivors with estimates in (lowest, highest] that are still under tau.
-void ListScanner::FindRecords(float lowest, float highest) {
-  const size_t record_bytes = layout_.ex_record_bytes();
-  const float tau = candidates_->tau();
-  records_.clear();
-  for (size_t b = 0; b < batch_.size(); ++b) {
-    const ScannedList& list = lists_[batch_[b].number];
-    const ListEntry& entry = EntryOf(list);
-    const FrameSet& frames = frames_[list.segment];
-    for (size_t i = batch_[b].begin; i < batch_[b].end; ++i) {
-      const simd::Survivor& s = survivors_[i];
-      // An estimate that is minus infinity belongs to the first call.
-      const bool above = s.estimate > lowest || lowest == -kInfinity;
-      if (!above || s.estimate > highest || s.lower_bound >= tau) continue;
-      const uint64_t offset = entry.b_offset + uint64_t{s.index} * record_bytes;
-      const uint8_t* address = frames.At(record_frames_[i], offset);
-      PrefetchBytes(address, record_bytes);
-      if (frames.ContiguousBytes(record_frames_[i], offset, record_bytes) < record_bytes) {
-        address = nullptr;
-      }
-      records_.push_back({b, i, address});
-    }
-  }
-}
-
-void ListScanner::ReadRecords() {
-  const size_t record_bytes = layout_.ex_record_bytes();
+  const float best = BestEstimates();
   for (const Record& record : records_) {
-    const simd::Survivor& s = survivors_[record.survivor];
-    if (s.lower_bound >= candidates_->tau()) continue;
-    ScannedList* list = &lists_[batch_[record.entry].number];
-    const uint8_t* ex = record.address;
-    if (ex == nullptr) {
-      const uint64_t offset = EntryOf(*list).b_offset + uint64_t{s.index} * record_bytes;
-      if (scratch_.size() < record_bytes) scratch_.Reset(record_bytes);
-      frames_[list->segment].Copy(record_frames_[record.survivor], offset, record_bytes,
-                                  scratch_.data());
-      ex = scratch_.data();
-    }
-    const quant::Estimate e =
-        quant::ExEstimate(layout_, query_->scan(), ex, s.ip, list->terms.add, list->terms.ex_error);
-    Take(list, s.index, e.value - e.error, e.value + e.error);
+    if (!(record.estimate > best)) TakeRecord(record);
   }
+  if (best == kInfinity) return;
+  for (const Record& record : records_) {
+    if (record.estimate > best) TakeRecord(record);
+  }
+}
+
+// A value that about kBestFirst of the estimates do not exceed, a few more rather than fewer;
+// infinity when there are too few of them to choose from. The minima of small groups give it
+// without sorting.
+float ListScanner::BestEstimates() {
+  const size_t n = records_.size();
+  if (n < 2 * kBestFirst) return kInfinity;
+  const size_t groups = std::min(n, kEstimateGroups);
+  minima_.assign(groups, kInfinity);
+  for (size_t start = 0; start < n; start += groups) {
+    const size_t count = std::min(groups, n - start);
+    for (size_t i = 0; i < count; ++i) {
+      minima_[i] = std::min(minima_[i], records_[start + i].estimate);
+    }
+  }
+  std::nth_element(minima_.begin(), minima_.begin() + kBestFirst - 1, minima_.end());
+  return minima_[kBestFirst - 1];
+}
+
+void ListScanner::TakeRecord(const Record& record) {
+  if (record.lower_bound >= candidates_->tau()) return;
+  const size_t record_bytes = layout_.ex_record_bytes();
+  ScannedList* list = &lists_[record.list];
+  const uint64_t offset = list->entry.b_offset + uint64_t{record.row} * record_bytes;
+  const uint8_t* ex = record.address;
+  if (offset % kFrameBytes + record_bytes > kFrameBytes) {
+    if (scratch_.size() < record_bytes) scratch_.Reset(record_bytes);
+    frames_[list->segment].Copy(record.frame, offset, record_bytes, scratch_.data());
+    ex = scratch_.data();
+  }
+  const quant::Estimate e =
+      query_->ex_estimator()(ex, record.ip, list->terms.add, list->terms.ex_error);
+  Take(list, record.row, e.value - e.error, e.value + e.error);
 }
 
 void ListScanner::Take(ScannedList* list, uint32_t row, float lower_bound, float upper_bound) {
   masks_[list->mask + row / kBlockRows] |= 1u << row % kBlockRows;
   --list->left;
-  const RowId id = RowId{list->segment} << 40 | (RowId{EntryOf(*list).first_slot} + row);
+  const RowId id = RowId{list->segment} << 40 | (RowId{list->entry.first_slot} + row);
   candidates_->Add(id, lower_bound, upper_bound * upper_scale_);
-}
-
-// A row without a proper bound passes no comparison. When all rows are wanted, or no bound of the
-// list is any good, such rows are taken as they are.
-bool ListScanner::WantsRest(const BatchEntry& batch) const {
-  const QueryTerms& terms = lists_[batch.number].terms;
-  return lists_[batch.number].left > 0 &&
-         (candidates_->tau() == kInfinity || !std::isfinite(terms.add) ||
-          !std::isfinite(terms.error));
 }
 
 void ListScanner::TakeRest(const BatchEntry& batch) {
   ScannedList* list = &lists_[batch.number];
   // Survivors that were left alone because tau has shrunk have proper bounds: they wait for a later
   // round like any other.
-  const uint32_t rows = EntryOf(*list).rows;
+  const uint32_t rows = list->entry.rows;
   const auto words = masks_.begin() + static_cast<ptrdiff_t>(list->mask);
   rest_.assign(words, words + BlocksOf(rows));
   for (size_t i = batch.begin; i < batch.end; ++i) {
-    rest_[survivors_[i].index / kBlockRows] |= 1u << survivors_[i].index % kBlockRows;
+    const uint32_t row = read_.survivors[i].index;
+    rest_[row / kBlockRows] |= 1u << row % kBlockRows;
   }
   for (uint32_t row = 0; row < rows; ++row) {
     if ((rest_[row / kBlockRows] >> row % kBlockRows & 1) == 0) {

@@ -2,8 +2,9 @@
 /// ex records of what they leave. It remembers what it took from each list, so that scanning a list
 /// again under a larger tau takes the others only.
 ///
-/// Lists are scanned in small batches: one pin for the blocks of all, one for the ex records, and
-/// the memory latency of one list passes while another is scanned.
+/// Lists are scanned in small batches, and the ex records of one batch are read while the blocks of
+/// the next are scanned: one pin serves both, and the memory latency of each passes during the
+/// other.
 #pragma once
 
 #include <cstdint>
@@ -37,50 +38,69 @@ class ListScanner {
   /// Puts list number i, in the order of Add, into the batch again for the rows that are left.
   void AddAgain(size_t i);
 
-  bool batch_empty() const { return batch_.empty(); }
+  bool batch_empty() const { return scan_.entries.empty(); }
   /// Whether another list would make the batch too large.
-  bool batch_full() const { return batch_.size() >= batch_lists_ || batch_rows_ >= kBatchRows; }
+  bool batch_full() const {
+    return scan_.entries.size() >= batch_lists_ || scan_.rows >= kBatchRows;
+  }
 
-  /// Scans the batch. When it fails, nothing was taken, and it can be called again.
+  /// Scans the batch and takes what the one before it left to read. When it fails, nothing was
+  /// taken, and it can be called again.
   Status ScanBatch();
+  /// Takes what is left to read. Fails as ScanBatch does.
+  Status Finish();
 
  private:
-  // A tau that is a few lists behind lets more survive, so batches begin small and stay small.
+  // tau is up to two batches behind, which lets a few more rows survive: so batches begin small and
+  // stay small.
   static constexpr size_t kBatchLists = 8;
   static constexpr uint64_t kBatchRows = 4096;
 
   struct ScannedList {
     uint32_t segment, list;
     uint32_t left;  // rows neither dead nor taken
-    size_t mask;    // its words in masks_
+    ListEntry entry;
+    size_t mask;  // its words in masks_
     QueryTerms terms;
   };
-  /// A list in the batch: its frames and survivors.
   struct BatchEntry {
-    size_t number;         // in lists_
-    uint32_t first_frame;  // of its blocks, in frames_
-    size_t begin, end;     // in survivors_
+    uint32_t number;       // in lists_
+    uint32_t first_frame;  // of its blocks, in the segment's FrameSet
+    size_t begin, end;     // its survivors
   };
-  /// A survivor whose ex record is to be read.
+  struct Batch {
+    std::vector<BatchEntry> entries;
+    uint64_t rows = 0;
+    std::vector<simd::Survivor> survivors;
+    size_t n_survivors = 0;
+
+    void Clear() {
+      entries.clear();
+      rows = n_survivors = 0;
+    }
+  };
+  /// A survivor of read_ whose ex record is to be read.
   struct Record {
-    size_t entry, survivor;
-    const uint8_t* address;  // null: lies in two frames
+    float lower_bound, estimate, ip;
+    uint32_t row;
+    uint32_t list;   // in lists_
+    uint32_t frame;  // in which the ex record begins
+    const uint8_t* address;
   };
 
-  const ListEntry& EntryOf(const ScannedList& list) const {
-    return segments_[list.segment].routing->lists[list.list];
-  }
-  Status PinBlocks();
+  void WantBlocks();
+  void WantRecords();
+  Status Pin();
+  void Unpin();
   void ScanBlocks(BatchEntry* entry);
-  Status PinRecords();
+  void PrefetchRecords(size_t begin, size_t end);
   void TakeRecords();
-  void FindRecords(float lowest, float highest);
-  void ReadRecords();
+  float BestEstimates();
+  void TakeRecord(const Record& record);
   void TakeFirstParts();
   void TakeRest(const BatchEntry& entry);
-  bool WantsRest(const BatchEntry& entry) const;
+  void FinishRead();
   void Take(ScannedList* list, uint32_t row, float lower_bound, float upper_bound);
-  void Unpin();
 
   quant::CodeLayout layout_;
   std::vector<SegmentView> segments_;
@@ -91,17 +111,15 @@ class ListScanner {
 
   std::vector<ScannedList> lists_;
   std::vector<uint32_t> masks_;  // of each list: bit set = dead or taken
-  std::vector<BatchEntry> batch_;
+  Batch scan_;                   // to be scanned
+  Batch read_;                   // scanned: its survivors' ex records are to be read
   size_t batch_lists_ = 1;
-  uint64_t batch_rows_ = 0;
 
   std::vector<FrameSet> frames_;  // of each segment
-  std::vector<simd::Survivor> survivors_;
-  size_t n_survivors_ = 0;
-  std::vector<uint32_t> record_frames_;  // of each survivor: the frame its ex record begins in
   std::vector<Record> records_;
-  SmallestK best_;
-  float tau_ = 0;  // while blocks are scanned
+  SmallestK upper_bounds_;  // of first parts, until there is a tau
+  float tau_ = 0;           // while blocks are scanned
+  std::vector<float> minima_;
   std::vector<uint32_t> rest_;
   AlignedBuffer<uint8_t> scratch_;  // a block or record that lies in two frames
 };

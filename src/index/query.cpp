@@ -18,12 +18,13 @@ void PreparedQuery::Prepare(const float* vector) {
   offset_ = space_.Query(vector, values_.data());
   const size_t dim = layout_.dim;
   scan_ = simd::PrepareScanQuery(values_.data(), dim, table_.data(), q8_.data());
+  if (layout_.bits > 1) ex_estimator_ = quant::ExEstimator(layout_, scan_);
   norm_sq_ = simd::Dot(values_.data(), values_.data(), dim);
   // f_error stands for the code's error at distance |q - c|. The table's rounding adds an error
   // that does not shrink with |q - c|: each of dim/4 entries is off by step / sqrt 12. Between a
   // vector and its 1-bit code lies an angle of tangent .75; as a share of the error from that, the
   // variance is .23 dim step^2. Without it the bounds of lists much tighter than |q| would be
-  // wrong. (For ex records quant::ExEstimate sees to it.)
+  // wrong. (For ex records quant::ExEstimator sees to it.)
   noise_ = .23f * static_cast<float>(dim) * scan_.step * scan_.step;
 }
 

@@ -7,6 +7,7 @@
 #include "base/aligned.h"
 #include "index/space.h"
 #include "quant/code_layout.h"
+#include "quant/ex_estimator.h"
 #include "simd/scan.h"
 
 namespace vdb::index {
@@ -26,6 +27,8 @@ class PreparedQuery {
   void Prepare(const float* vector);
 
   const simd::ScanQuery& scan() const { return scan_; }
+  /// For layouts of more than one bit.
+  const quant::ExEstimator& ex_estimator() const { return ex_estimator_; }
   const float* values() const { return values_.data(); }
   float norm_sq() const { return norm_sq_; }
   float offset() const { return offset_; }
@@ -47,6 +50,7 @@ class PreparedQuery {
   AlignedBuffer<uint8_t> table_;
   AlignedBuffer<int8_t> q8_;
   simd::ScanQuery scan_{};
+  quant::ExEstimator ex_estimator_;
   float norm_sq_ = 0;
   float offset_ = 0;
   float noise_ = 0;  // the table's own error, in the units of distance_sq

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/prefetch.h"
 #include "index/candidates.h"
 #include "index/list_order.h"
 #include "index/list_scanner.h"
@@ -178,6 +179,7 @@ Status Searcher::Impl::ScanRound() {
     VDB_RETURN_IF_ERROR(Poll());
     VDB_RETURN_IF_ERROR(scanner.ScanBatch());
   }
+  VDB_RETURN_IF_ERROR(scanner.Finish());
   TakeDelta();
   candidates.Prepare();
   ++stats.rounds;
@@ -187,9 +189,8 @@ Status Searcher::Impl::ScanRound() {
 void Searcher::Impl::PrefetchCentroid(const ListOrder::Entry& entry) const {
   const ListOrder::Place place = order.PlaceOf(entry.list);
   const Routing& routing = *routings[place.segment];
-  const int8_t* row = routing.rows + size_t{place.list} * routing.dim;
-  for (uint32_t i = 0; i < routing.dim; i += kCacheLine) __builtin_prefetch(row + i);
-  __builtin_prefetch(&routing.lists[place.list]);
+  Prefetch(routing.rows + size_t{place.list} * routing.dim, routing.dim);
+  Prefetch(&routing.lists[place.list], sizeof(ListEntry));
 }
 
 void Searcher::Impl::TakeDelta() {
@@ -268,7 +269,7 @@ void Searcher::Impl::SetExact(double distance) {
     result.order = kInfinity;
     result.units = space.metric() == Metric::kCosine ? -kInfinity : kInfinity;
   }
-  candidates.SetValue(pending.number, result.units);
+  candidates.Settle(result.units);
   if (any_out && result.order < last_out) {
     ++stats.late;
     if (!options.relaxed_order) return;
@@ -300,6 +301,7 @@ void Searcher::SetExact(double distance) { impl_->SetExact(distance); }
 void Searcher::Reject() {
   if (!impl_->has_pending) return;
   impl_->has_pending = false;
+  impl_->candidates.Settle(impl_->pending.upper_bound);
   ++impl_->stats.rejected;
 }
 

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/half.h"
+#include "quant/ex_estimator.h"
 #include "simd/encode.h"
 
 namespace vdb::quant {
@@ -144,33 +145,7 @@ void UnpackLane(const CodeLayout& layout, const uint8_t* block, uint32_t lane,
 
 Estimate ExEstimate(const CodeLayout& layout, const simd::ScanQuery& q, const uint8_t* ex, float ip,
                     float g_add, float g_error) noexcept {
-  Factors f;
-  if (layout.bits <= 5) {
-    uint16_t rescale, error;
-    std::memcpy(&f.add, ex, 4);
-    std::memcpy(&rescale, ex + 4, 2);
-    std::memcpy(&error, ex + 6, 2);
-    f.rescale = BfloatToFloat(rescale);
-    f.error = BfloatToFloat(error);
-  } else {
-    std::memcpy(&f, ex, sizeof f);
-  }
-  const float top = static_cast<float>(1u << layout.ex_bits());
-  const float extra = simd::ExDot(q, ex + layout.ex_factor_bytes(), layout.ex_bits());
-  // <x, q> in two parts that each stay small when q's coordinates have a large sum.
-  const float product = top * (ip - q.sum * 0.5f) + (extra - (top - 1) * 0.5f * q.q8_sum);
-  // The query was rounded too: dim/4 table entries, each off by step/sqrt 12 and counting 2^ex_bits
-  // times, and dim coordinates, which count e_i times, with e_i spread over 0 .. 2^ex_bits - 1.
-  // From 6 bits on, and for queries far longer than their distance to the centroid, this outweighs
-  // the code's own error.
-  const float dim = static_cast<float>(layout.dim), table = top * q.step;
-  const float coordinates = (top - 1) * q.q8_step;
-  const float rounding_sq =
-      kErrorSigmas * kErrorSigmas * dim *
-      (table * table * (1.0f / 48) + coordinates * coordinates * (1.0f / 144));
-  const float code = f.error * g_error;
-  return {f.add + g_add + f.rescale * product,
-          std::sqrt(code * code + f.rescale * f.rescale * rounding_sq)};
+  return ExEstimator(layout, q)(ex, ip, g_add, g_error);
 }
 
 }  // namespace vdb::quant
