@@ -5,7 +5,7 @@
 /// what a key means never changes and nothing is ever invalidated.
 ///
 /// A hit takes no lock: the frame is pinned by one atomic add, then it is checked that it still is
-/// the right one (cache_core.h). A miss claims a free or evicted frame; other backends that want it
+/// the right one (arena.h). A miss claims a free or evicted frame; other backends that want it
 /// meanwhile wait for the claim's end, and one of them takes over when it ends in an error. Pins
 /// and claims belong to the resource owner that was current when they were taken. Nobody waits
 /// while holding a claim, so waits cannot go in circles, and nobody waits for a frame to become
