@@ -172,7 +172,7 @@ TEST(Searcher, IsTheSameOverScatteredFrames) {
       ASSERT_EQ(rows.size(), expected.size());
       for (size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(rows[i].row, expected[i].row) << i;
       EXPECT_EQ(searcher.stats().exact, expected_stats.exact);
-      EXPECT_EQ(searcher.stats().survivors, expected_stats.survivors);
+      // Runs end where frames do, and tau moves between runs: how many survive may differ.
       EXPECT_EQ(reader.pinned, 0u);
     }
   }
