@@ -26,7 +26,7 @@ DO $$ BEGIN
   FOR round IN 1..5 LOOP
     INSERT INTO scratch SELECT i, vt.uniform(i + round * 1000, 10) FROM generate_series(1, 50) i;
     IF round % 2 = 0 THEN EXECUTE 'REINDEX INDEX scratch_v'; END IF;
-    IF vt.recall('scratch', 'v', '<->', 'SELECT vt.uniform(-1, 10)::text', 10) < 0.9 THEN RAISE 'round %', round; END IF;
+    IF vt.recall('scratch', 'v', '<->', 'SELECT vt.uniform(-i, 10)::text FROM generate_series(1, 5) i', 10) < 0.8 THEN RAISE 'round %', round; END IF;
     COMMIT;
   END LOOP;
 END $$;
@@ -34,7 +34,7 @@ DO $$ BEGIN
   FOR round IN 1..3 LOOP
     INSERT INTO scratch SELECT i, vt.uniform(i + round * 3000, 10) FROM generate_series(1, 2500) i;
     EXECUTE 'REINDEX INDEX scratch_v';
-    IF vt.recall('scratch', 'v', '<->', 'SELECT vt.uniform(-i, 10)::text FROM generate_series(1, 10) i', 10) < 0.9 THEN RAISE 'round %', round; END IF;
+    IF vt.recall('scratch', 'v', '<->', 'SELECT vt.uniform(-i, 10)::text FROM generate_series(1, 10) i', 10) < 0.8 THEN RAISE 'round %', round; END IF;
     COMMIT;
   END LOOP;
 END $$;
