@@ -28,7 +28,7 @@ class ExEstimator {
     // centroid, this outweighs the code's own error.
     const float dim = static_cast<float>(layout.dim), table = top_ * q.step;
     const float coordinates = (top_ - 1) * q.q8_step;
-    rounding_sq_ = kErrorSigmas * kErrorSigmas * dim *
+    rounding_sq_ = kRoundingSigmas * kRoundingSigmas * dim *
                    (table * table * (1.0f / 48) + coordinates * coordinates * (1.0f / 144));
   }
 

@@ -15,6 +15,11 @@ namespace vdb::quant {
 /// bound.
 inline constexpr float kErrorSigmas = 1.9f;
 
+/// The same for what rounding a query adds to an estimate from all bits. Rows that lie on a line
+/// (one dimension, or one that dominates) have one code and its reverse: then the roundings are the
+/// same for all of them, and a bound that one row is below is one that half a list is below.
+inline constexpr float kRoundingSigmas = 3.5f;
+
 /// Which estimate the factors serve. kL2: squared L2. kInnerProduct: -<q, o>.
 /// Cosine is kL2 over normalised vectors; L1 has kL2 codes.
 enum class Estimator : uint8_t { kL2, kInnerProduct };
@@ -54,8 +59,8 @@ struct Estimate {
 };
 
 /// The estimate from all bits: ex record `ex`, and the survivor's 1-bit product `ip`. The error
-/// also covers the rounding of the query in `q`, at kErrorSigmas. g_add, g_error: the list's query
-/// terms (index/query_terms in index/query.h).
+/// also covers the rounding of the query in `q`, at kRoundingSigmas. g_add, g_error: the list's
+/// query terms (index/query_terms in index/query.h).
 Estimate ExEstimate(const CodeLayout& layout, const simd::ScanQuery& q, const uint8_t* ex, float ip,
                     float g_add, float g_error) noexcept;
 
