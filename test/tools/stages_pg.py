@@ -90,9 +90,9 @@ def count_tap(name, output, returncode):
     passed = failed = 0
     planned = None
     for line in output.splitlines():
-        if re.match(r"not ok\b(?!.*# TODO)", line):
+        if re.match(r"not ok\b", line):
             failed += 1
-        elif re.match(r"(not )?ok\b", line):
+        elif re.match(r"ok\b", line):
             passed += 1
         elif match := re.match(r"1\.\.(\d+)", line):
             planned = int(match.group(1))
