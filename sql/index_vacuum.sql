@@ -75,7 +75,7 @@ SELECT vt.recall('vac', 'v', '<->', :'queries', 10) > 0.9 AS with_cleanup;
 SET enable_seqscan = off;
 DELETE FROM vac WHERE v <-> vt.uniform(-1, 16) < 1.5;
 VACUUM vac;
-SELECT vt.recall('vac', 'v', '<->', 'SELECT vt.uniform(-1, 16)::text', 10) >= 0.8 AS hole;
+SELECT vt.recall('vac', 'v', '<->', 'SELECT vt.uniform(-1, 16)::text', 50) > 0.7 AS hole;
 DELETE FROM vac;
 VACUUM vac;
 SELECT * FROM vt.stats;
@@ -88,6 +88,23 @@ VACUUM FREEZE vac;
 VACUUM (PARALLEL 2) vac;
 ANALYZE vac;
 SELECT reltuples FROM pg_class WHERE relname = 'vac_v';
+-- Rows that come and go take the room of those before them.
+CREATE TABLE churn (id int, v vector(64)) WITH (autovacuum_enabled = off);
+CREATE INDEX churn_v ON churn USING vdb (v);
+INSERT INTO churn SELECT i, vt.uniform(i, 64) FROM generate_series(1, 2000) i;
+SELECT pg_relation_size('churn_v') AS size \gset
+DELETE FROM churn;
+VACUUM churn;
+INSERT INTO churn SELECT i, vt.uniform(i, 64) FROM generate_series(1, 2000) i;
+DELETE FROM churn;
+VACUUM churn;
+INSERT INTO churn SELECT i, vt.uniform(i, 64) FROM generate_series(1, 2000) i;
+DELETE FROM churn WHERE id % 2 = 0;
+VACUUM churn;
+INSERT INTO churn SELECT i, vt.uniform(i, 64) FROM generate_series(2, 2000, 2) i;
+SELECT pg_relation_size('churn_v') <= 1.5 * :size AS same_size;
+SELECT delta_rows FROM vdb.check('churn_v', true);
+DROP TABLE churn;
 -- Several indexes, vacuumed by parallel workers.
 CREATE INDEX vac_ip ON vac USING vdb (v vector_ip_ops);
 CREATE INDEX vac_l1 ON vac USING vdb (v vector_l1_ops);
