@@ -117,7 +117,8 @@ def pgtap(module="release"):
             for number, test in enumerate(tests):
                 database = f"tap_{number}"
                 cluster.psql(f"create database {database} template tap_template")
-                command = ["psql", "-X", "-q", "-A", "-t", "-d", database, "-f", top / test]
+                command = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+                command += ["-d", database, "-f", top / test]
                 result = installation.run(
                     command, env=cluster.env, capture_output=True, text=True, cwd=top, timeout=LIMIT_S
                 )
