@@ -105,6 +105,8 @@ CREATE TABLE line (id int, v vector(1));
 INSERT INTO line SELECT i, ARRAY[i % 50]::vector FROM generate_series(1, 4000) i;
 CREATE INDEX line_v ON line USING vdb (v) WITH (lists = 200);
 SELECT vt.recall('line', 'v', '<->', $$SELECT format('[%s]', i) FROM generate_series(-5, 55, 5) i$$, 30) > 0.9 AS found;
+-- In one dimension a sign and a length are all there is.
+SELECT code_bits FROM vdb.stat_index WHERE indexname = 'line_v';
 DROP TABLE line;
 
 -- As many lists as rows, and a single list.

@@ -48,10 +48,7 @@ MetaPage NewMeta(Relation index, const OpclassInfo& opclass) {
   meta.format_version = kFormatVersion;
   meta.metric = static_cast<uint8_t>(opclass.metric);
   meta.element = static_cast<uint8_t>(opclass.element);
-  // In one dimension a residual is its sign and its length: more bits hold nothing. And what a
-  // rotation makes of it has few distinct coordinates, so that roundings of the query, which the
-  // other bits suffer from most, add up.
-  meta.code_bits = static_cast<uint8_t>(dim == 1 ? 1 : options.code_bits);
+  meta.code_bits = static_cast<uint8_t>(CodeBitsFor(dim, options.code_bits));
   meta.encrypted = options.encrypt_at_rest == static_cast<int>(BoolOption::kSetting)
                        ? settings.encrypt_at_rest
                        : options.encrypt_at_rest == static_cast<int>(BoolOption::kOn);

@@ -36,4 +36,9 @@ inline constexpr uint32_t MaxChunkBytes(int work_mem_kb) {
                          format::kMaxChunkBytes));
 }
 
+/// Bits of the codes of an index that asks for `code_bits`. In one dimension 1: a residual is its
+/// sign and its length, so more bits hold nothing; and what a rotation makes of it has few distinct
+/// coordinates, so that roundings of the query, which the other bits suffer from most, add up.
+inline int CodeBitsFor(int dim, int code_bits) { return dim == 1 ? 1 : code_bits; }
+
 }  // namespace vdb::pg

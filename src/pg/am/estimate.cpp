@@ -150,8 +150,8 @@ VDB_FUNCTION(vdb_estimate) {
 
   const Estimate estimate = Entry("vdb_estimate", [&] {
     return EstimateIndex({static_cast<uint64_t>(rows), static_cast<uint32_t>(dim),
-                          static_cast<uint32_t>(bits), static_cast<uint32_t>(lists),
-                          static_cast<uint32_t>(settings.chunk_size),
+                          static_cast<uint32_t>(CodeBitsFor(dim, bits)),
+                          static_cast<uint32_t>(lists), static_cast<uint32_t>(settings.chunk_size),
                           MaxChunkBytes(maintenance_work_mem)});
   });
   TupleDesc descriptor;
