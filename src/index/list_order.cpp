@@ -17,6 +17,9 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr uint32_t kFirstGroups = 4;
 constexpr uint32_t kGroupGrowth = 4;
 
+// Up to here ranking is quicker than sorting. A multiple of 16.
+constexpr size_t kRankedKeys = 256;
+
 template <class T>
 void EnsureSize(AlignedBuffer<T>* buffer, size_t size) {
   if (buffer->size() < size) buffer->Reset(size);
@@ -79,10 +82,19 @@ bool ListOrder::Refill(float limit) {
   EnsureSize(&selected_, keys_.size());
   const size_t n =
       simd::SelectKeys(keys_.data(), minima_.data(), groups_, done_, threshold, selected_.data());
-  for (size_t i = 0; i < n; ++i) batch_.push_back({keys_[selected_[i]], selected_[i]});
-  std::sort(batch_.begin(), batch_.end(), [](const Entry& a, const Entry& b) {
-    return a.key != b.key ? a.key < b.key : a.list < b.list;
-  });
+  batch_.resize(n);
+  if (n <= kRankedKeys) {
+    alignas(kCacheLine) float selected_keys[kRankedKeys];
+    alignas(kCacheLine) uint32_t ranks[kRankedKeys];
+    for (size_t i = 0; i < n; ++i) selected_keys[i] = keys_[selected_[i]];
+    simd::RankKeys(selected_keys, n, ranks);
+    for (size_t i = 0; i < n; ++i) batch_[ranks[i]] = {selected_keys[i], selected_[i]};
+  } else {
+    for (size_t i = 0; i < n; ++i) batch_[i] = {keys_[selected_[i]], selected_[i]};
+    std::sort(batch_.begin(), batch_.end(), [](const Entry& a, const Entry& b) {
+      return a.key != b.key ? a.key < b.key : a.list < b.list;
+    });
+  }
   done_ = threshold;
   batch_groups_ *= kGroupGrowth;
   return !batch_.empty();

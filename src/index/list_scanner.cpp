@@ -14,8 +14,9 @@ namespace {
 constexpr uint32_t kBlockRows = quant::kBlockVectors;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Of a batch's survivors about so many go first, when there are at least twice as many.
+// Of a batch's survivors about kBestFirst go first, when there are many.
 constexpr size_t kBestFirst = 12;
+constexpr size_t kManyRecords = 48;
 
 constexpr size_t kEstimateGroups = 32;
 // Without a tau, first parts are scanned in steps of so many blocks.
@@ -88,7 +89,7 @@ Status ListScanner::ScanBatch() {
       PrefetchRecords(records_.size() * i / lists, records_.size() * (i + 1) / lists);
       ScanBlocks(&scan_.entries[i]);
     }
-    TakeRecords();
+    TakeRecords(true);
   }
   Unpin();
   if (!status.ok()) return status;
@@ -108,10 +109,7 @@ Status ListScanner::Finish() {
   } else if (read_.n_survivors > 0) {
     WantRecords();
     Status status = Pin();
-    if (status.ok()) {
-      PrefetchRecords(0, records_.size());
-      TakeRecords();
-    }
+    if (status.ok()) TakeRecords(false);
     Unpin();
     if (!status.ok()) return status;
   }
@@ -157,7 +155,8 @@ void ListScanner::WantBlocks() {
 void ListScanner::WantRecords() {
   const size_t record_bytes = layout_.ex_record_bytes();
   const float tau = candidates_->tau();
-  records_.clear();
+  records_.resize(read_.n_survivors);
+  size_t n = 0;
   for (const BatchEntry& batch : read_.entries) {
     const ScannedList& list = lists_[batch.number];
     const ListEntry& entry = list.entry;
@@ -173,9 +172,10 @@ void ListScanner::WantRecords() {
         begin = offset / kFrameBytes * kFrameBytes;
         end = (offset + record_bytes + kFrameBytes - 1) / kFrameBytes * kFrameBytes;
       }
-      records_.push_back({s.lower_bound, s.estimate, s.ip, s.index, batch.number, frame, nullptr});
+      records_[n++] = {s.lower_bound, s.estimate, s.ip, s.index, batch.number, frame, nullptr};
     }
   }
+  records_.resize(n);
 }
 
 void ListScanner::ScanBlocks(BatchEntry* batch) {
@@ -241,15 +241,20 @@ void ListScanner::PrefetchRecords(size_t begin, size_t end) {
 
 // Those with the best estimates first: they make tau small, and most of the others need not be
 // looked at.
-void ListScanner::TakeRecords() {
+void ListScanner::TakeRecords(bool prefetched) {
   const float best = BestEstimates();
-  for (const Record& record : records_) {
-    if (!(record.estimate > best)) TakeRecord(record);
+  if (best < kInfinity) {
+    const auto others = std::partition(records_.begin(), records_.end(),
+                                       [best](const Record& r) { return !(r.estimate > best); });
+    const auto n = static_cast<size_t>(others - records_.begin());
+    if (!prefetched) PrefetchRecords(0, n);
+    for (size_t i = 0; i < n; ++i) TakeRecord(records_[i]);
+    const float tau = candidates_->tau();
+    records_.erase(records_.begin(), others);
+    std::erase_if(records_, [tau](const Record& r) { return r.lower_bound >= tau; });
   }
-  if (best == kInfinity) return;
-  for (const Record& record : records_) {
-    if (record.estimate > best) TakeRecord(record);
-  }
+  if (!prefetched) PrefetchRecords(0, records_.size());
+  for (const Record& record : records_) TakeRecord(record);
 }
 
 // A value that about kBestFirst of the estimates do not exceed, a few more rather than fewer;
@@ -257,7 +262,7 @@ void ListScanner::TakeRecords() {
 // without sorting.
 float ListScanner::BestEstimates() {
   const size_t n = records_.size();
-  if (n < 2 * kBestFirst) return kInfinity;
+  if (n < kManyRecords) return kInfinity;
   const size_t groups = std::min(n, kEstimateGroups);
   minima_.assign(groups, kInfinity);
   for (size_t start = 0; start < n; start += groups) {

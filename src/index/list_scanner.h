@@ -94,7 +94,7 @@ class ListScanner {
   void Unpin();
   void ScanBlocks(BatchEntry* entry);
   void PrefetchRecords(size_t begin, size_t end);
-  void TakeRecords();
+  void TakeRecords(bool prefetched);
   float BestEstimates();
   void TakeRecord(const Record& record);
   void TakeFirstParts();

@@ -77,6 +77,36 @@ size_t SelectKeys(const float* keys, const float* minima, size_t n_groups, float
   return n;
 }
 
+void RankKeys(float* keys, size_t n, uint32_t* ranks) {
+  const hn::CappedTag<float, kGroup> f32;
+  const hn::RebindToUnsigned<decltype(f32)> u32;
+  const size_t lanes = hn::Lanes(f32);
+  const size_t padded = (n + kGroup - 1) / kGroup * kGroup;
+  for (size_t i = n; i < padded; ++i) keys[i] = std::numeric_limits<float>::infinity();
+  const auto one = hn::Set(u32, 1u);
+  for (size_t i = 0; i < padded; i += lanes) {
+    const auto own = hn::Load(f32, keys + i);
+    auto rank = hn::Zero(u32);
+    // Those before the vector go first when they are equal, those behind it do not.
+    for (size_t j = 0; j < i; ++j) {
+      const auto before = hn::Le(hn::Set(f32, keys[j]), own);
+      rank = hn::Add(rank, hn::IfThenElseZero(hn::RebindMask(u32, before), one));
+    }
+    for (size_t j = i; j < i + lanes; ++j) {
+      const auto other = hn::Set(f32, keys[j]);
+      const auto later =
+          hn::Gt(hn::Iota(f32, static_cast<float>(i)), hn::Set(f32, static_cast<float>(j)));
+      const auto before = hn::Or(hn::Lt(other, own), hn::And(hn::Eq(other, own), later));
+      rank = hn::Add(rank, hn::IfThenElseZero(hn::RebindMask(u32, before), one));
+    }
+    for (size_t j = i + lanes; j < n; ++j) {
+      const auto before = hn::Lt(hn::Set(f32, keys[j]), own);
+      rank = hn::Add(rank, hn::IfThenElseZero(hn::RebindMask(u32, before), one));
+    }
+    hn::Store(rank, u32, ranks + i);
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace vdb::simd
 HWY_AFTER_NAMESPACE();
@@ -85,6 +115,11 @@ HWY_AFTER_NAMESPACE();
 namespace vdb::simd {
 HWY_EXPORT(ListKeys);
 HWY_EXPORT(SelectKeys);
+HWY_EXPORT(RankKeys);
+
+void RankKeys(float* keys, size_t n, uint32_t* ranks) noexcept {
+  HWY_DYNAMIC_DISPATCH(RankKeys)(keys, n, ranks);
+}
 
 size_t SelectKeys(const float* keys, const float* minima, size_t n_groups, float low, float high,
                   uint32_t* out) noexcept {

@@ -32,4 +32,9 @@ void ListKeys(const ListKeyQuery& query, const int32_t* products, const float* s
 size_t SelectKeys(const float* keys, const float* minima, size_t n_groups, float low, float high,
                   uint32_t* out) noexcept;
 
+/// ranks[i] is the place of keys[i] in ascending order; equal keys keep their order. Compares all
+/// with all, without a branch: quicker than sorting up to some hundred keys.
+/// Shapes: keys and ranks (round_up(n, 16),), 64-byte aligned; keys from n on are written to.
+void RankKeys(float* keys, size_t n, uint32_t* ranks) noexcept;
+
 }  // namespace vdb::simd
