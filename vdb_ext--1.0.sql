@@ -716,3 +716,18 @@ CREATE FUNCTION vdb.estimate(
   LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION vdb.estimate(bigint, integer, integer, text, integer) IS
   'size and memory of a vdb index before it is built';
+
+-- The session's last search through a vdb index, when its scan has ended; NULLs before the first.
+CREATE FUNCTION vdb.last_search(
+    OUT index regclass,
+    OUT rounds bigint,              -- 1, and one more each time more rows were wanted than looked for
+    OUT lists_probed bigint,
+    OUT codes_scanned bigint,       -- 1-bit codes, of lists and delta
+    OUT survivors bigint,           -- whose other bits were read
+    OUT exact_read bigint,          -- rows read from the table for their distance
+    OUT rejected bigint,            -- rows read that the snapshot does not see
+    OUT late_rows bigint,           -- found nearer than one already returned: strict_order drops them
+    OUT rows_returned bigint)
+  AS 'MODULE_PATHNAME', 'vdb_last_search'
+  LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION vdb.last_search() IS 'figures of this session''s last search through a vdb index';

@@ -27,13 +27,16 @@ SELECT is(pg_temp.properties('estimate'), 'estimate(rows bigint, dims integer, c
   'OUT index_bytes bigint, OUT first_pass_bytes bigint, OUT routing_bytes bigint, OUT build_memory_bytes bigint, '
   'OUT lists bigint, OUT objects bigint, OUT insert_bytes integer) stable strict safe',
   'estimate depends on settings and nothing else');
+SELECT is(pg_temp.properties('last_search'), 'last_search(OUT index regclass, OUT rounds bigint, OUT lists_probed bigint, '
+  'OUT codes_scanned bigint, OUT survivors bigint, OUT exact_read bigint, OUT rejected bigint, OUT late_rows bigint, '
+  'OUT rows_returned bigint) volatile restricted', 'last_search tells of this session');
 SELECT is_empty(
   $$SELECT proname FROM pg_proc WHERE pronamespace = 'vdb'::regnamespace AND (prosecdef OR proleakproof)$$,
   'no function is a security definer or leakproof');
 SELECT is_empty(
   $$SELECT p.proname FROM pg_proc p WHERE pronamespace = 'vdb'::regnamespace AND NOT proname ~ '^(opclass_|am_handler)'
     AND p.proname NOT IN ('stat_cache', 'reset_stat_cache', 'rotate_master_key', 'index_stats', 'index_objects', 'check',
-                          'estimate')$$,
+                          'estimate', 'last_search')$$,
   'schema vdb has no function that no test here knows');
 
 -- views

@@ -12,9 +12,9 @@
 
 namespace vdb::pg {
 
-SearchCounters search_counters;
-
 namespace {
+
+LastSearch last_search;
 
 // Rows that the first round of a search looks for. The executor does not tell how many it wants;
 // ten is what most queries ask for, and a second round costs less than looking for too many at
@@ -24,6 +24,8 @@ constexpr uint32_t kFirstRows = 10;
 constexpr uint32_t kMaxFirstRows = 1000;
 
 }  // namespace
+
+const LastSearch& GetLastSearch() { return last_search; }
 
 IndexScan::IndexScan(IndexScanDesc scan)
     : scan_(scan), index_(scan->indexRelation), opclass_(nullptr), row_memory_(nullptr) {
@@ -41,7 +43,14 @@ IndexScan::~IndexScan() {
   if (searcher_ != nullptr && opened_ != nullptr) opened_->ReturnSearcher(std::move(searcher_));
 }
 
+/// Keeps the figures of the search that ends here.
+void IndexScan::Remember() noexcept {
+  if (!started_ || query_null_ || searcher_ == nullptr) return;
+  last_search = {RelationGetRelid(index_), searcher_->stats(), returned_};
+}
+
 void IndexScan::Rescan(Datum query, bool isnull) {
+  Remember();
   previous_rows_ = static_cast<uint32_t>(std::min<uint64_t>(returned_, kMaxFirstRows));
   returned_ = 0;
   started_ = false;
@@ -108,7 +117,6 @@ void IndexScan::Start() {
   options.poll = kCancelPoll;
   searcher_->Begin(views, query_.data(), options);
   AddDelta(meta);
-  search_counters.searches++;
   started_ = true;
 }
 
@@ -212,7 +220,6 @@ bool IndexScan::Next() {
   }
   if (query_null_) return NextUnordered();
   if (!started_) Start();
-  const uint64_t late_before = searcher_->stats().late;
   for (;;) {
     index::Searcher::Step step;
     index::RowId row;
@@ -227,7 +234,6 @@ bool IndexScan::Next() {
     if (step == index::Searcher::Step::kRow) {
       scan_->xs_heaptid = tid;
       returned_++;
-      search_counters.late_rows += searcher_->stats().late - late_before;
       return true;
     }
     if (alive && FetchExact(tid, &distance) == Fetched::kRow) {
@@ -236,11 +242,11 @@ bool IndexScan::Next() {
       searcher_->Reject();
     }
   }
-  search_counters.late_rows += searcher_->stats().late - late_before;
   return false;
 }
 
 void IndexScan::Finish() {
+  Remember();
   routing_pins_.Release();
   Call([&] {
     if (fetch_ != nullptr) table_index_fetch_end(fetch_);

@@ -33,6 +33,7 @@ class IndexScan {
   enum class Fetched { kRow, kInvisible };
 
   void Start();
+  void Remember() noexcept;
   void AddDelta(const MetaPage& meta);
   Fetched FetchExact(const ItemPointerData& tid, double* distance);
   ItemPointerData TidOf(index::RowId row, bool* alive);
@@ -65,10 +66,12 @@ class IndexScan {
   size_t next_unordered_ = 0;
 };
 
-/// Rows that strict order has dropped in this session, and other figures of its last search.
-struct SearchCounters {
-  uint64_t searches, late_rows;
+/// What this session's last finished search did: for vdb.last_search().
+struct LastSearch {
+  Oid index = InvalidOid;
+  index::SearchStats stats;
+  uint64_t returned = 0;
 };
-extern SearchCounters search_counters;
+const LastSearch& GetLastSearch();
 
 }  // namespace vdb::pg
