@@ -1,0 +1,117 @@
+#include "index/list_order.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "index/smallest_k.h"
+#include "index_samples.h"
+
+namespace vdb::index {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+engine::MemoryIndex BuildIndex(const testing::Matrix& base, Metric metric) {
+  engine::MemoryIndexOptions options;
+  options.metric = metric;
+  options.lists = 300;
+  options.calibration_queries = 50;
+  return std::move(engine::MemoryIndex::Build(base.values, base.dim, options)).value();
+}
+
+// All lists of two segments come once, in order of what the exact keys are.
+TEST(ListOrder, GivesEachListOnceByKey) {
+  const testing::Matrix base = testing::Clustered(3000, 64, 100, 7);
+  for (const Metric metric : {Metric::kL2, Metric::kInnerProduct}) {
+    const engine::MemoryIndex index = BuildIndex(base, metric);
+    const Routing& routing = index.routing();
+    const bool by_product = metric == Metric::kInnerProduct;
+    PreparedQuery query(index.space(), index.layout());
+    query.Prepare(base.row(5));
+    const std::vector<const Routing*> routings(2, &routing);
+    ListOrder order;
+    for (const bool by_distance : {false, true}) {
+      order.Begin(routings, query, by_product, by_distance);
+      std::set<std::pair<uint32_t, uint32_t>> seen;
+      float previous = -kInfinity;
+      double worst = 0;
+      while (const ListOrder::Entry* entry = order.Next(kInfinity)) {
+        const ListOrder::Place place = order.PlaceOf(entry->list);
+        ASSERT_LT(place.list, routing.n_lists);
+        EXPECT_TRUE(seen.insert({place.segment, place.list}).second);
+        EXPECT_GE(entry->key, previous);
+        previous = entry->key;
+        const QueryTerms terms =
+            query.Terms(routing.rows + size_t{place.list} * routing.dim, routing.scale[place.list],
+                        routing.norm_sq[place.list]);
+        const float theta = by_distance ? 0 : routing.calibration.theta;
+        const float margin = theta * routing.radius[place.list];
+        float key = terms.add - margin * std::sqrt(query.norm_sq());
+        if (!by_product) {
+          const float x = query.ListDistance(terms) - margin;
+          key = x * std::fabs(x);
+        }
+        worst = std::max<double>(worst, std::fabs(key - entry->key));
+        order.Pop();
+      }
+      EXPECT_EQ(seen.size(), 2 * routing.n_lists);
+      EXPECT_LT(worst, .03 * query.norm_sq());  // of rounding the query to 8 bits
+    }
+  }
+}
+
+TEST(ListOrder, StopsAtTheLimitAndGoesOnWithALargerOne) {
+  const testing::Matrix base = testing::Clustered(3000, 64, 100, 7);
+  const engine::MemoryIndex index = BuildIndex(base, Metric::kL2);
+  PreparedQuery query(index.space(), index.layout());
+  query.Prepare(base.row(9));
+  const Routing* routing = &index.routing();
+  const auto take = [&](ListOrder* order, float limit, std::vector<uint32_t>* out) {
+    while (const ListOrder::Entry* entry = order->Next(limit)) {
+      EXPECT_LT(entry->key, limit);
+      out->push_back(entry->list);
+      order->Pop();
+    }
+  };
+  ListOrder order;
+  std::vector<uint32_t> all, stepwise;
+  std::vector<float> keys;
+  order.Begin({&routing, 1}, query, false, false);
+  for (; order.Next(kInfinity) != nullptr; order.Pop()) {
+    all.push_back(order.Next(kInfinity)->list);
+    keys.push_back(order.Next(kInfinity)->key);
+  }
+  order.Begin({&routing, 1}, query, false, false);
+  for (const size_t n : {3, 50, 20, 51, 200}) {
+    take(&order, keys[n], &stepwise);
+    ASSERT_EQ(stepwise.size(), std::max<size_t>(n, stepwise.size()));
+  }
+  EXPECT_EQ(stepwise.size(), 200u);
+  EXPECT_TRUE(std::equal(stepwise.begin(), stepwise.end(), all.begin()));
+  take(&order, kInfinity, &stepwise);
+  EXPECT_EQ(stepwise, all);
+}
+
+TEST(SmallestK, IsTheKthSmallest) {
+  for (const size_t k : {1, 10, 32, 33, 200}) {
+    SmallestK smallest;
+    smallest.Reset(k);
+    SplitMix64 random(k);
+    std::vector<float> values;
+    for (size_t i = 0; i < 500; ++i) {
+      const auto value = static_cast<float>(random.Below(300)) - 100;
+      values.push_back(value);
+      smallest.Offer(value);
+      smallest.Offer(std::numeric_limits<float>::quiet_NaN());
+      std::sort(values.begin(), values.end());
+      ASSERT_EQ(smallest.bound(), values.size() < k ? kInfinity : values[k - 1]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace vdb::index
