@@ -36,9 +36,12 @@ def files(*patterns):
 
 
 def in_parallel(function, items):
-    """[function(item)] over both cores."""
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+    """[function(item)] over all cores. After an error or a signal no more are started."""
+    pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2)
+    try:
         return list(pool.map(function, items))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def format_check():

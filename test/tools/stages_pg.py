@@ -1,6 +1,5 @@
 """The stages of check.py that need a server. Each returns (passed, failed)."""
 
-import concurrent.futures
 import os
 import pathlib
 import re
@@ -9,7 +8,7 @@ import subprocess
 
 import stages_core
 from pg import REPO, Cluster, Installation, pg_config
-from stages_core import add, files
+from stages_core import add, files, in_parallel
 
 
 # When a test program counts as hanging. The slowest takes a tenth of it.
@@ -184,8 +183,7 @@ def tap():
                     print(f"-- {log.name}\n{log.read_text(errors='replace')[-4000:]}")
             return count
 
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-            return add(*pool.map(run_one, tests))
+        return add(*in_parallel(run_one, tests))
 
 
 def ubsan():
