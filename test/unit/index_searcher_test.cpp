@@ -202,6 +202,7 @@ TEST(Searcher, SurvivesAFailingReader) {
       std::vector<Emitted> rows;
       const Status status = Drain(&searcher, 300, exact, &rows);
       EXPECT_EQ(reader.pinned, 0u);
+      EXPECT_EQ(status.ok(), (dead ? reader.dead_calls : reader.pin_calls) < nth);
       if (status.ok()) break;
       ++failures;
       EXPECT_EQ(status.code(), dead ? Code::kCorruption : Code::kUnavailable);

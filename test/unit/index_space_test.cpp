@@ -108,7 +108,7 @@ TEST_F(SpaceTest, MeasuresL1ByItsRatio) {
 TEST_F(SpaceTest, QueryTermsAreDistancesFromTheCentroid) {
   const Space space = MakeSpace(Metric::kL2);
   PreparedQuery query(space, {space.padded_dim(), 5});
-  for (const float spread : {1.0f, .01f}) {
+  for (const float spread : {1.0f, .01f, 0.0f}) {
     query.Prepare(sample_.row(0));
     std::vector<int8_t> codes(space.padded_dim());
     float largest = 0;
@@ -126,8 +126,8 @@ TEST_F(SpaceTest, QueryTermsAreDistancesFromTheCentroid) {
       norm_sq += double{scale} * codes[j] * scale * codes[j];
     }
     const QueryTerms terms = query.Terms(codes.data(), scale, static_cast<float>(norm_sq));
-    EXPECT_NEAR(terms.add, truth, 1e-3 * truth) << spread;
-    EXPECT_NEAR(terms.ex_error, std::sqrt(truth), 1e-3 * std::sqrt(truth)) << spread;
+    EXPECT_NEAR(terms.add, truth, 1e-5 * truth) << spread;
+    EXPECT_NEAR(terms.ex_error, std::sqrt(truth), 1e-5 * std::sqrt(truth)) << spread;
     EXPECT_GE(terms.error, terms.ex_error) << spread;
     EXPECT_NEAR(query.ListDistance(terms), std::sqrt(truth), 1e-3 * std::sqrt(truth));
   }
