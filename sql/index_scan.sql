@@ -149,7 +149,37 @@ WITH nearest AS (SELECT id FROM scan ORDER BY v <-> vt.uniform(13, 16) LIMIT 1 F
 UPDATE scan SET tag = 99 FROM nearest WHERE scan.id = nearest.id RETURNING scan.id, scan.tag;
 DELETE FROM scan WHERE id = (SELECT id FROM scan ORDER BY v <-> vt.uniform(13, 16) LIMIT 1) RETURNING id;
 SELECT id = 13 AS deleted FROM scan ORDER BY v <-> vt.uniform(13, 16) LIMIT 1;
+-- Rows that come by COPY, ON CONFLICT and MERGE, among them speculative ones that lose.
+COPY scan FROM STDIN;
+20001	0	[9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9]
+20002	0	[8,8,8,8,8,8,8,8,8,8,8,8,8,8,8,8]
+\.
+INSERT INTO scan VALUES (20001, 1, vt.uniform(20001, 16)), (20003, 1, vt.uniform(20003, 16)) ON CONFLICT DO NOTHING;
+INSERT INTO scan VALUES (20002, 1, vt.uniform(20002, 16)) ON CONFLICT (id) DO UPDATE SET v = excluded.v;
+MERGE INTO scan USING (VALUES (20001), (20004)) m(i) ON id = i
+  WHEN MATCHED THEN UPDATE SET v = vt.uniform(i, 16) WHEN NOT MATCHED THEN INSERT VALUES (i, 1, vt.uniform(i, 16));
+SELECT i, (SELECT id FROM scan ORDER BY v <-> vt.uniform(i, 16) LIMIT 1) FROM generate_series(20001, 20004) i;
+-- In a parallel worker, which opens the index itself.
+DO $$ BEGIN
+  PERFORM set_config(CASE WHEN current_setting('server_version_num')::int < 160000
+    THEN 'force_parallel_mode' ELSE 'debug_parallel_query' END, 'on', false);
+END $$;
+EXPLAIN (COSTS OFF) SELECT id FROM scan ORDER BY v <-> '[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]' LIMIT 1;
+SELECT id FROM scan ORDER BY v <-> vt.uniform(17, 16) LIMIT 1;
+SELECT id FROM scan ORDER BY v <-> vt.uniform(20003, 16) LIMIT 1;
+SELECT count(*) FROM (SELECT id FROM scan ORDER BY v <-> vt.uniform(-1, 16) LIMIT 500) s;
+SELECT id FROM scan ORDER BY v <-> '[1,2]' LIMIT 1;
+DO $$ BEGIN
+  PERFORM set_config(CASE WHEN current_setting('server_version_num')::int < 160000
+    THEN 'force_parallel_mode' ELSE 'debug_parallel_query' END, 'off', false);
+END $$;
 RESET enable_seqscan;
+-- The extension stays while an index needs it.
+\set VERBOSITY terse
+BEGIN;
+DROP EXTENSION vdb_ext;
+ROLLBACK;
+\set VERBOSITY default
 DROP TABLE scan;
 SET client_min_messages = warning;
 DROP SCHEMA vt CASCADE;

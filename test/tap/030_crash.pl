@@ -9,7 +9,7 @@ use VdbIndex;
 use VdbTest;
 
 my $node = new_node('crash',
-	conf => "restart_after_crash = on\nautovacuum = off\nwal_consistency_checking = 'generic'\n"
+	conf => "restart_after_crash = on\nmax_prepared_transactions = 4\nautovacuum = off\nwal_consistency_checking = 'generic'\n"
 	  . "max_wal_size = 2GB\n");
 define_helpers($node);
 $node->safe_psql('postgres', q{
@@ -60,7 +60,7 @@ foreach my $how ('backend', 'server')
 				    PERFORM pg_stat_clear_snapshot();
 				    SELECT pid, phase INTO p FROM pg_stat_progress_create_index;
 				    IF p.phase LIKE '%' || wanted || '%' THEN
-				      EXECUTE format('COPY (SELECT) TO PROGRAM %L', 'kill -STOP ' || p.pid);
+				      EXECUTE format('COPY (SELECT) TO PROGRAM %L', 'cat > /dev/null; kill -STOP ' || p.pid);
 				      RETURN p.pid;
 				    END IF;
 				    IF seen AND p IS NULL THEN RETURN 0; END IF;
@@ -144,6 +144,30 @@ foreach my $how ('backend', 'server')
 	index_is_whole($node, 'fleeting', 'fleeting_v', 'v', $query, "unlogged, $how, filled again");
 	$node->safe_psql('postgres', 'REINDEX INDEX fleeting_v');
 }
+
+# Prepared transactions: one that inserts, one that builds; both outlive a crash.
+$node->safe_psql('postgres', q{
+	CREATE TABLE prepared (id int, v vector(32));
+	CREATE INDEX prepared_v ON prepared USING vdb (v);
+	BEGIN;
+	INSERT INTO prepared SELECT i, vt.row(i, 32) FROM generate_series(1, 300) i;
+	PREPARE TRANSACTION 'inserts';
+	BEGIN;
+	INSERT INTO prepared SELECT i, vt.row(i, 32) FROM generate_series(301, 400) i;
+	PREPARE TRANSACTION 'vain';
+	BEGIN;
+	CREATE INDEX prepared_index ON other USING vdb (v);
+	PREPARE TRANSACTION 'builds'});
+kill_server($node);
+is(index_rows($node, 'v', $query, 'prepared'), '0 0', 'prepared: nothing to see yet');
+$node->safe_psql('postgres', q{COMMIT PREPARED 'inserts'});
+$node->safe_psql('postgres', q{ROLLBACK PREPARED 'vain'});
+$node->safe_psql('postgres', q{COMMIT PREPARED 'builds'});
+index_is_whole($node, 'prepared', 'prepared_v', 'v', $query, 'prepared inserts');
+index_is_whole($node, 'other', 'prepared_index', 'v', $query, 'prepared build');
+$node->safe_psql('postgres', 'VACUUM prepared');
+is($node->safe_psql('postgres', q{SELECT delta_rows FROM vdb.check('prepared_v', true)}), '300', 'prepared: vacuumed');
+$node->safe_psql('postgres', 'DROP INDEX prepared_index');
 
 # A crash right after the commit of a build, before any checkpoint: the index comes from the log.
 $node->safe_psql('postgres', 'CREATE INDEX other_v ON other USING vdb (v)');

@@ -88,5 +88,32 @@ is($source->safe_psql('postgres',
 		q{SELECT string_agg(concat_ws(' ', indexname, metric, lists, code_bits, encrypted, rows), ', ' ORDER BY indexname) FROM vdb.stat_index}),
 	'item_h l2 ' . $source->safe_psql('postgres', q{SELECT lists FROM vdb.stat_index WHERE indexname = 'item_h'}) . ' 5 t 2490, item_v cosine 9 3 f 2500',
 	'indexes are as they were declared');
+
+# A database made from another has copies of its pages; from then on they differ.
+$source->safe_psql('postgres', 'CREATE TABLE before_copy AS SELECT 1');
+foreach my $strategy ('wal_log', 'file_copy')
+{
+	$source->safe_psql('template1', "CREATE DATABASE copy_$strategy TEMPLATE postgres STRATEGY $strategy");
+	my $ask = q{
+		SET enable_seqscan = off; SET vdb.iterative_scan = relaxed_order;
+		SELECT md5(string_agg(id::text, ' ' ORDER BY id)) FROM (SELECT id FROM item ORDER BY v <=> vt.row(-1, 16) OFFSET 0) s};
+	is($source->safe_psql("copy_$strategy", $ask), $source->safe_psql('postgres', $ask), "copy by $strategy: the same rows");
+	$source->safe_psql("copy_$strategy", q{
+		DELETE FROM item WHERE id % 2 = 0; VACUUM item;
+		INSERT INTO item SELECT i, vt.row(i, 16), vt.row(i, 16) FROM generate_series(3001, 3100) i});
+	is($source->safe_psql("copy_$strategy", "SELECT rows - dead + delta_rows FROM vdb.check('item_v', true)"),
+		'1350', "copy by $strategy: sound after changes");
+	is($source->safe_psql('postgres', "SELECT rows - dead + delta_rows FROM vdb.check('item_v', true)"),
+		'2500', "copy by $strategy: the original is as it was");
+}
+
+# Into another tablespace and back.
+$source->safe_psql('postgres', "SET allow_in_place_tablespaces = on; CREATE TABLESPACE elsewhere LOCATION ''");
+$source->safe_psql('postgres', 'ALTER INDEX item_v SET TABLESPACE elsewhere; ALTER TABLE item SET TABLESPACE elsewhere');
+is($source->safe_psql('postgres', "SELECT rows - dead + delta_rows FROM vdb.check('item_v', true)"), '2500', 'moved');
+$source->safe_psql('postgres', 'ALTER INDEX item_v SET TABLESPACE pg_default');
+is($source->safe_psql('postgres', q{
+		SET enable_seqscan = off; SELECT count(*) FROM (SELECT id FROM item ORDER BY v <=> vt.row(7, 16) LIMIT 5) s}),
+	'5', 'moved back');
 $source->stop;
 done_testing();

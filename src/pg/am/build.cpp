@@ -27,6 +27,8 @@ namespace vdb::pg {
 namespace {
 
 constexpr double kRowsPerList = 225;
+// Also where memory is short.
+constexpr double kLeastSample = 200;
 // Rows that are transformed between two looks: some milliseconds.
 constexpr size_t kRowsPerInterrupt = 1024;
 constexpr uint64_t kSampleSeed = 0x5eed5a3b1e0ull;
@@ -92,8 +94,8 @@ class Builder {
   uint64_t index_rows_ = 0;
 };
 
-/// Rows to sample: enough for every list, as far as half of maintenance_work_mem goes (training
-/// needs the other).
+/// Rows to sample: enough for every list, as far as maintenance_work_mem goes. A row is held twice
+/// for a moment, as it is and transformed, and a tenth of them a third time, prepared as queries.
 size_t Builder::SampleCapacity(uint32_t padded_dim) {
   const double rows = Call([&] {
     BlockNumber pages;
@@ -103,7 +105,7 @@ size_t Builder::SampleCapacity(uint32_t padded_dim) {
   });
   const double lists = meta_.lists_option > 0 ? meta_.lists_option : rows / kRowsPerList;
   const double fit = maintenance_work_mem * 1024.0 * 0.38 / (padded_dim * sizeof(float));
-  return static_cast<size_t>(std::max(std::min(WantedSample(lists), fit), 1000.0));
+  return static_cast<size_t>(std::max(std::min(WantedSample(lists), fit), kLeastSample));
 }
 
 /// A fresh rotation and the sample's mean in rotated space. Transforms nothing yet.
@@ -278,6 +280,7 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
       std::span<const uint64_t>(sample.tids.data() + first_query, n_queries));
   index::TrainOptions train;
   train.lists = meta_.lists_option > 0 ? meta_.lists_option : index::AutomaticLists(sample.rows);
+  sample = {};  // the calibrator has what it needs of it
   train.spherical = opclass_->metric == Metric::kInnerProduct;
   train.seed = kSampleSeed;
   train.poll = kCancelPoll;
@@ -285,11 +288,12 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   ThrowIfError(trained.status());
   const index::Centroids centroids = std::move(trained).value();
   points = {};
-  sample = {};
 
   const index::Assigner assigner(centroids, train.spherical);
   const quant::Encoder encoder(layout_, space.estimator());
-  const EncodeContext context{opclass_, &space, &centroids, &assigner, &encoder};
+  const auto chunk_bytes = static_cast<uint32_t>(std::min<size_t>(
+      MaxChunkBytes(maintenance_work_mem), meta_.chunk_size * layout_.row_bytes()));
+  const EncodeContext context{opclass_, &space, &centroids, &assigner, &encoder, chunk_bytes};
   index::Calibrator* const l1 = opclass_->metric == Metric::kL1 ? &calibrator : nullptr;
 
   SetPhase(kPhaseEncode);

@@ -25,6 +25,7 @@ struct EncodeContext {
   const index::Centroids* centroids;
   const index::Assigner* assigner;
   const quant::Encoder* encoder;
+  uint32_t chunk_bytes;  // of a chunk that will be written, about: for the sort to leave room
 };
 
 /// Columns of the sort: int4 list, bytea row.

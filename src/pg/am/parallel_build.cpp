@@ -37,7 +37,7 @@ struct BuildShared {
   Oid heap, index;
   bool concurrent;
   uint32_t dim, code_bits, n_lists;
-  uint32_t parameter_bytes;
+  uint32_t parameter_bytes, chunk_bytes;
   int participants;
   ConditionVariable done_cv;
   slock_t mutex;
@@ -60,12 +60,14 @@ Tuplesortstate* BeginSort(int work_mem_kb, SortCoordinate coordinate) {
                               work_mem_kb, coordinate, TUPLESORT_NONE);
 }
 
-/// Memory for sorting: what centroids, their panels and a chunk leave of maintenance_work_mem.
+/// Memory for sorting: what centroids, their panels, a batch of rows and a chunk, which is copied
+/// where its regions are put together and grows in steps, leave of maintenance_work_mem.
 int SortMemory(const EncodeContext& context, int participants) {
-  const double centroids_kb =
-      3.0 * context.centroids->n * context.centroids->dim * sizeof(float) / 1024;
-  const double kb = (maintenance_work_mem - centroids_kb) * 0.8 / participants;
-  return std::max(static_cast<int>(kb), 64);
+  const double row_kb = context.centroids->dim * sizeof(float) / 1024.0;
+  const double others_kb =
+      (3.0 * context.centroids->n + 2 * 96) * row_kb + 4.0 * context.chunk_bytes / 1024;
+  const double kb = std::max(maintenance_work_mem - others_kb, maintenance_work_mem / 4.0);
+  return std::max(static_cast<int>(kb / participants), 64);
 }
 
 /// One participant's share: scan, encode, sort, and tell the others.
@@ -146,8 +148,12 @@ void RunWorker(shm_toc* toc) {
       std::make_unique<index::Assigner>(worker.centroids, opclass->metric == Metric::kInnerProduct);
   worker.encoder = std::make_unique<quant::Encoder>(quant::CodeLayout{padded, shared->code_bits},
                                                     worker.space->estimator());
-  const EncodeContext context{opclass, worker.space.get(), &worker.centroids, worker.assigner.get(),
-                              worker.encoder.get()};
+  const EncodeContext context{opclass,
+                              worker.space.get(),
+                              &worker.centroids,
+                              worker.assigner.get(),
+                              worker.encoder.get(),
+                              shared->chunk_bytes};
   RunParticipant(shared, sharedsort, context, heap, index, info, false);
   Call([&] {
     InstrEndParallelQuery(&buffers[ParallelWorkerNumber], &wal[ParallelWorkerNumber]);
@@ -237,6 +243,7 @@ bool SortedRows::ScanInParallel(int workers) {
     shared->code_bits = context_.encoder->layout().bits;
     shared->n_lists = centroids.n;
     shared->parameter_bytes = static_cast<uint32_t>(parameters.size());
+    shared->chunk_bytes = context_.chunk_bytes;
     shared->participants = parallel->participants;
     ConditionVariableInit(&shared->done_cv);
     SpinLockInit(&shared->mutex);
