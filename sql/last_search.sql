@@ -29,3 +29,5 @@ SELECT rejected >= 5 AS rejected, rows_returned FROM vdb.last_search();
 SELECT count(*) AS returned FROM (SELECT id FROM last ORDER BY v <-> vt.uniform(-1, 16) OFFSET 0) s \gset
 SELECT rows_returned = :returned AS returned, rows_returned + late_rows AS all_rows FROM vdb.last_search();
 DROP TABLE last;
+SET client_min_messages = warning;
+DROP SCHEMA vt CASCADE;
