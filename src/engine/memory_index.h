@@ -23,7 +23,7 @@ struct MemoryIndexOptions {
   uint64_t seed = 1;
   float recall_target = 0.95f;
   uint32_t calibration_queries = 1000;  // 0: the default theta
-  uint32_t lists_per_object = 64;
+  uint32_t lists_per_object = 1024;
 };
 
 class MemoryIndex {

@@ -18,7 +18,7 @@ constexpr uint32_t kFirstGroups = 4;
 constexpr uint32_t kGroupGrowth = 4;
 
 // Up to here ranking is quicker than sorting. A multiple of 16.
-constexpr size_t kRankedKeys = 256;
+constexpr size_t kRankedKeys = 512;
 
 template <class T>
 void EnsureSize(AlignedBuffer<T>* buffer, size_t size) {
@@ -130,6 +130,7 @@ bool ListOrder::Refill(float limit) {
 }
 
 ListOrder::Place ListOrder::PlaceOf(uint32_t list) const {
+  if (first_.size() == 1) return {0, list};
   const auto after = std::upper_bound(first_.begin(), first_.end(), list);
   const auto segment = static_cast<uint32_t>(after - first_.begin()) - 1;
   return {segment, list - first_[segment]};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "base/prefetch.h"
 #include "index/candidates.h"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr size_t kRoundGrowth = 4;
+constexpr int kMaxCorrections = 3;
 // Some milliseconds: a survivor costs as much as some dozen rows of the first scan.
 constexpr uint64_t kRowsPerPoll = uint64_t{1} << 20;
 constexpr uint64_t kSurvivorRows = 16;
@@ -66,6 +68,7 @@ struct Searcher::Impl {
   void WidenOrder();
   void PrefetchCentroid(const ListOrder::Entry& entry) const;
   void TakeDelta();
+  void RestartTau();
   bool BeginNextRound();
   void SetExact(double distance);
 
@@ -86,9 +89,11 @@ struct Searcher::Impl {
   bool has_pending = false;
 
   float l1_ratio_low = 1, upper_scale = 1;
-  size_t k = 1;            // of this round
-  size_t lists_limit = 0;  // with options.probes
-  bool widened = false;    // order has keys for far rows
+  size_t k = 1;               // of this round
+  size_t lists_limit = 0;     // with options.probes
+  bool widened = false;       // order has keys for far rows
+  int corrections = 0;        // rounds since k was multiplied
+  uint64_t late_counted = 0;  // late rows that k has been raised for
   bool round_scanned = false;
   size_t rescanned = 0, to_rescan = 0;
   uint64_t work_polled = 0;
@@ -108,6 +113,8 @@ void Searcher::Impl::Begin(std::span<const SegmentView> views, const float* vect
               options.probes > 0);
   SetL1Ratio();
   widened = false;
+  corrections = 0;
+  late_counted = 0;
   k = std::max<size_t>(options.first_k, 1);
   WidenOrder();
   candidates.Begin(k);
@@ -123,7 +130,7 @@ void Searcher::Impl::Begin(std::span<const SegmentView> views, const float* vect
 }
 
 void Searcher::Impl::WidenOrder() {
-  if (widened || options.probes > 0 || k <= kCalibratedRank) return;
+  if (widened || options.probes > 0 || k <= kCalibratedRank + late_counted) return;
   widened = true;
   order.Widen(routings, query, space.estimator() == quant::Estimator::kInnerProduct, kFarTheta);
 }
@@ -206,6 +213,8 @@ Status Searcher::Impl::ScanRound() {
 void Searcher::Impl::PrefetchCentroid(const ListOrder::Entry& entry) const {
   const ListOrder::Place place = order.PlaceOf(entry.list);
   const Routing& routing = *routings[place.segment];
+  Prefetch(&routing.scale[place.list], sizeof(float));
+  Prefetch(&routing.norm_sq[place.list], sizeof(float));
   Prefetch(routing.rows + size_t{place.list} * routing.dim, routing.dim);
   Prefetch(&routing.lists[place.list], sizeof(ListEntry));
 }
@@ -224,6 +233,11 @@ void Searcher::Impl::TakeDelta() {
   parked.resize(kept);
 }
 
+void Searcher::Impl::RestartTau() {
+  candidates.BeginRound(k);
+  for (const ParkedRow& row : parked) candidates.Offer(row.upper_bound);
+}
+
 bool Searcher::Impl::BeginNextRound() {
   if (candidates.tau() == kInfinity) {
     // Fewer than k rows in all that may be scanned, and all are out.
@@ -231,11 +245,21 @@ bool Searcher::Impl::BeginNextRound() {
     lists_limit += options.probes;
     k = candidates.size() + std::max<size_t>(options.first_k, 1);
   } else {
-    k *= kRoundGrowth;
+    // Where an upper bound was wrong, fewer than k rows were within tau; where a lower one was,
+    // rows came late and were dropped. With what exact distances say now the same k, or one for
+    // each late row more, has a larger tau: a little farther is enough.
+    const float tau = candidates.tau();
+    if (!options.relaxed_order) k += stats.late - std::exchange(late_counted, stats.late);
+    RestartTau();
+    if (candidates.tau() > tau && corrections < kMaxCorrections) {
+      ++corrections;
+    } else {
+      corrections = 0;
+      k *= kRoundGrowth;
+    }
   }
   WidenOrder();
-  candidates.BeginRound(k);
-  for (const ParkedRow& row : parked) candidates.Offer(row.upper_bound);
+  RestartTau();
   rescanned = 0;
   to_rescan = scanner.size();
   round_scanned = false;
