@@ -28,15 +28,10 @@ constexpr uint32_t kMaxFirstRows = 1000;
 const LastSearch& GetLastSearch() { return last_search; }
 
 IndexScan::IndexScan(IndexScanDesc scan)
-    : scan_(scan), index_(scan->indexRelation), opclass_(nullptr), row_memory_(nullptr) {
-  Call([&] {
-    opclass_ = &OpclassOf(index_);
-    row_memory_ =
-        AllocSetContextCreate(CurrentMemoryContext, "vdb scan row", ALLOCSET_DEFAULT_SIZES);
-  });
-  column_ = index_->rd_index->indkey.values[0];
-  value_is_column_ = column_ != 0;
-}
+    : scan_(scan),
+      index_(scan->indexRelation),
+      opclass_(Call([&] { return &OpclassOf(index_); })),
+      heap_rows_(scan, *opclass_) {}
 
 IndexScan::~IndexScan() {
   routing_pins_.Release();
@@ -53,6 +48,7 @@ void IndexScan::Rescan(Datum query, bool isnull) {
   Remember();
   previous_rows_ = static_cast<uint32_t>(std::min<uint64_t>(returned_, kMaxFirstRows));
   returned_ = 0;
+  ahead_ = 0;
   started_ = false;
   query_null_ = isnull;
   all_rows_.reset();
@@ -163,54 +159,24 @@ ItemPointerData IndexScan::TidOf(index::RowId row, bool* alive) {
   return tid;
 }
 
-/// Reads the row's version that the snapshot sees. The executor will fetch it again from the same
-/// page.
-IndexScan::Fetched IndexScan::FetchExact(const ItemPointerData& tid, double* distance) {
-  return Call([&] {
-    // Thousands of invisible rows may come in a row.
-    CHECK_FOR_INTERRUPTS();
-    if (fetch_ == nullptr) {
-      MemoryContext old = MemoryContextSwitchTo(MemoryContextGetParent(row_memory_));
-      fetch_ = table_index_fetch_begin(scan_->heapRelation);
-      slot_ = table_slot_create(scan_->heapRelation, nullptr);
-      if (!value_is_column_) {
-        info_ = BuildIndexInfo(index_);
-        estate_ = CreateExecutorState();
-        GetPerTupleExprContext(estate_)->ecxt_scantuple = slot_;
-      }
-      MemoryContextSwitchTo(old);
-    }
-    ItemPointerData current = tid;
-    bool again = false, all_dead = false;
-    if (!table_index_fetch_tuple(fetch_, &current, scan_->xs_snapshot, slot_, &again, &all_dead)) {
-      return Fetched::kInvisible;
-    }
-    MemoryContext old = MemoryContextSwitchTo(row_memory_);
-    Datum value;
-    bool isnull;
-    if (value_is_column_) {
-      value = slot_getattr(slot_, column_, &isnull);
-    } else {
-      Datum values[INDEX_MAX_KEYS];
-      bool nulls[INDEX_MAX_KEYS];
-      FormIndexDatum(info_, slot_, estate_, values, nulls);
-      value = values[0];
-      isnull = nulls[0];
-    }
-    Fetched fetched = Fetched::kInvisible;
-    if (!isnull) {
-      void* copy;
-      const Elements elements = ViewElements(*opclass_, value, &copy);
-      if (elements.dim == query_.size()) {
-        *distance = ExactDistance(opclass_->metric, query_.data(), elements);
-        fetched = Fetched::kRow;
-      }
-    }
-    MemoryContextSwitchTo(old);
-    MemoryContextReset(row_memory_);
-    if (!value_is_column_) ResetPerTupleExprContext(estate_);
-    return fetched;
-  });
+/// Reads ahead the rows that come after `next`, and that one, in one go: their cache misses, or
+/// disk reads, overlap.
+void IndexScan::ReadAhead(const ItemPointerData& next) {
+  if (ahead_ > 0) {
+    --ahead_;
+    return;
+  }
+  index::RowId rows[HeapRows::kMaxAhead - 1];
+  ItemPointerData tids[HeapRows::kMaxAhead];
+  size_t n = 0;
+  tids[n++] = next;
+  ahead_ = searcher_->Upcoming(rows, std::size(rows));
+  for (size_t i = 0; i < ahead_; i++) {
+    bool alive;
+    tids[n] = TidOf(rows[i], &alive);
+    if (alive) n++;
+  }
+  heap_rows_.ReadAhead({tids, n});
 }
 
 bool IndexScan::Next() {
@@ -236,7 +202,8 @@ bool IndexScan::Next() {
       returned_++;
       return true;
     }
-    if (alive && FetchExact(tid, &distance) == Fetched::kRow) {
+    ReadAhead(tid);
+    if (alive && heap_rows_.Distance(tid, query_.span(), &distance)) {
       searcher_->SetExact(distance);
     } else {
       searcher_->Reject();
@@ -248,14 +215,7 @@ bool IndexScan::Next() {
 void IndexScan::Finish() {
   Remember();
   routing_pins_.Release();
-  Call([&] {
-    if (fetch_ != nullptr) table_index_fetch_end(fetch_);
-    if (slot_ != nullptr) ExecDropSingleTupleTableSlot(slot_);
-    if (estate_ != nullptr) FreeExecutorState(estate_);
-  });
-  fetch_ = nullptr;
-  slot_ = nullptr;
-  estate_ = nullptr;
+  heap_rows_.End();
 }
 
 bool IndexScan::NextUnordered() {

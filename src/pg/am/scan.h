@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "pg/am/heap_rows.h"
 #include "pg/am/opened.h"
 #include "pg/am/opclass.h"
 #include "pg/am/tid_walk.h"
@@ -29,20 +30,17 @@ class IndexScan {
   void Finish();
 
  private:
-  /// A row's value as the index's column or expression gives it.
-  enum class Fetched { kRow, kInvisible };
-
   void Start();
   void Remember() noexcept;
   void AddDelta(const MetaPage& meta);
-  Fetched FetchExact(const ItemPointerData& tid, double* distance);
   ItemPointerData TidOf(index::RowId row, bool* alive);
+  void ReadAhead(const ItemPointerData& next);
   bool NextUnordered();
 
   IndexScanDesc scan_;
   Relation index_;
   const OpclassInfo* opclass_;
-  MemoryContext row_memory_;  // reset for each row
+  HeapRows heap_rows_;
   std::shared_ptr<OpenedIndex> opened_;
   std::unique_ptr<index::Searcher> searcher_;
   std::vector<std::unique_ptr<IndexSegmentReader>> readers_;
@@ -52,12 +50,7 @@ class IndexScan {
   AlignedBuffer<float> query_;
   bool query_null_ = false;
   bool started_ = false;
-  bool value_is_column_;
-  AttrNumber column_;
-  IndexInfo* info_ = nullptr;  // when the index has an expression
-  EState* estate_ = nullptr;
-  IndexFetchTableData* fetch_ = nullptr;
-  TupleTableSlot* slot_ = nullptr;
+  size_t ahead_ = 0;  // rows that have been read ahead and not been asked for
   uint64_t returned_ = 0;
   uint32_t previous_rows_ = 0;  // returned by the scan before a rescan
   // For a NULL query: all rows, and those of the page at hand.
