@@ -617,9 +617,11 @@ COMMENT ON FUNCTION vdb.rotate_master_key() IS
 
 -- Seeing inside indexes. All but vdb.check read pages alone and need no key.
 
--- NULL while another session holds the index exclusively.
+-- NULL while another session holds the index exclusively. strict: an index that cannot be looked
+-- into is an error, else NULL and a WARNING.
 CREATE FUNCTION vdb.index_stats(
     index regclass,
+    strict boolean DEFAULT true,
     OUT metric text,                -- l2, ip, cosine, l1
     OUT element text,               -- vector, halfvec
     OUT dimensions integer,
@@ -648,8 +650,8 @@ CREATE FUNCTION vdb.index_stats(
     OUT measured_recall real,       -- of the calibration queries, at ten rows
     OUT calibration_queries bigint)
   AS 'MODULE_PATHNAME', 'vdb_index_stats'
-  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION vdb.index_stats(regclass) IS 'what a vdb index is and holds';
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;  -- a subtransaction
+COMMENT ON FUNCTION vdb.index_stats(regclass, boolean) IS 'what a vdb index is and holds';
 
 CREATE VIEW vdb.stat_index AS
   SELECT n.nspname AS schemaname, t.relname AS tablename, c.relname AS indexname,
@@ -659,7 +661,7 @@ CREATE VIEW vdb.stat_index AS
   JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'vdb'
   JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  CROSS JOIN LATERAL vdb.index_stats(c.oid) s
+  CROSS JOIN LATERAL vdb.index_stats(c.oid, strict => false) s
   WHERE i.indisvalid AND NOT pg_catalog.pg_is_other_temp_schema(c.relnamespace)
     AND NOT (c.relpersistence <> 'p' AND pg_catalog.pg_is_in_recovery());
 GRANT SELECT ON vdb.stat_index TO PUBLIC;

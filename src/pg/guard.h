@@ -102,6 +102,36 @@ auto Call(Body&& body) -> decltype(body()) {
   throw ErrorPending{};
 }
 
+/// Runs `body`, which may throw as under Entry, in a subtransaction. Null: it went through. Else
+/// what it changed is undone, and this is its ERROR, in the current memory context. Not in parallel
+/// mode, where PostgreSQL starts no subtransaction.
+template <class Body>
+ErrorData* Attempt(const char* function, Body&& body) {
+  const MemoryContext memory = CurrentMemoryContext;
+  const ResourceOwner owner = CurrentResourceOwner;
+  Call([&] { BeginInternalSubTransaction(nullptr); });
+  MemoryContextSwitchTo(memory);
+  bool failed = false;
+  try {
+    Call([&] { Entry(function, body); });
+  } catch (const ErrorPending&) {
+    failed = true;
+  }
+  return Call([&] {
+    ErrorData* error = nullptr;
+    if (failed) {
+      error = CopyErrorData();
+      FlushErrorState();
+      RollbackAndReleaseCurrentSubTransaction();
+    } else {
+      ReleaseCurrentSubTransaction();
+    }
+    MemoryContextSwitchTo(memory);
+    CurrentResourceOwner = owner;
+    return error;
+  });
+}
+
 /// Places a T in `context`, destroyed when the context is reset or deleted (also on abort).
 template <class T, class... Args>
 T* New(MemoryContext context, Args&&... args) {

@@ -10,13 +10,13 @@ CREATE FUNCTION pg_temp.properties(name text) RETURNS text LANGUAGE sql AS $$
                    CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END,
                    CASE WHEN p.proretset THEN 'set' END)
   FROM pg_proc p WHERE p.pronamespace = 'vdb'::regnamespace AND p.proname = name $$;
-SELECT is(pg_temp.properties('index_stats'), 'index_stats(index regclass, OUT metric text, OUT element text, '
+SELECT is(pg_temp.properties('index_stats'), 'index_stats(index regclass, strict boolean, OUT metric text, OUT element text, '
   'OUT dimensions integer, OUT code_bits integer, OUT store text, OUT encrypted boolean, OUT master_key_id text, '
   'OUT generation bigint, OUT rows bigint, OUT lists bigint, OUT segments bigint, OUT delta_rows bigint, '
   'OUT tombstones bigint, OUT size_bytes bigint, OUT first_code_bytes bigint, OUT ex_code_bytes bigint, '
   'OUT vector_bytes bigint, OUT routing_bytes bigint, OUT tid_bytes bigint, OUT delta_bytes bigint, OUT objects bigint, '
   'OUT recall_target real, OUT theta real, OUT probes real, OUT probes_p80 real, OUT measured_recall real, '
-  'OUT calibration_queries bigint) volatile strict restricted', 'index_stats reads pages, also of temporary tables');
+  'OUT calibration_queries bigint) volatile strict unsafe', 'index_stats may start a subtransaction');
 SELECT is(pg_temp.properties('index_objects'), 'index_objects(index regclass, OUT segment integer, OUT number integer, '
   'OUT kind text, OUT id text, OUT stored_bytes bigint, OUT plain_bytes bigint, OUT frames bigint, OUT lists bigint, '
   'OUT rows bigint, OUT encrypted boolean, OUT head bytea) volatile strict restricted set', 'index_objects likewise');

@@ -131,6 +131,9 @@ sub with_damage
 			'so does the table');
 		is($node->safe_psql('postgres', "SELECT rows > 0 FROM vdb.check('item_other', true)"), 't',
 			'a check of the other index finds nothing');
+		is($node->safe_psql('postgres', "SELECT string_agg(indexname, ' ' ORDER BY indexname)"
+			  . " FILTER (WHERE rows > 0 OR indexname = 'item_v') FROM vdb.stat_index"), 'item_other item_v',
+			'the view of all indexes shows both');
 	};
 	$node->stop;
 	return;
@@ -231,6 +234,13 @@ with_damage('a zero metapage', sub {
 	like(psql_error($_), qr/ERROR:  XX002: index "item_v" has an unexpected zero page at block 0\nHINT: /, $_)
 		foreach $query, $structure, "SELECT vdb.index_stats('item_v')",
 		"INSERT INTO item SELECT 0, v FROM item LIMIT 1";
+	my ($code, $out, $err) = $node->psql('postgres',
+		"SELECT indexname, metric, rows FROM vdb.stat_index ORDER BY 1", extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	is($out, "item_other|ip|10050\nitem_v||", 'its row in the view of all indexes has NULLs');
+	like($err, qr/WARNING:  XX002: could not look into index "item_v"\nDETAIL:  index "item_v" has an unexpected zero page.*\nHINT:  REINDEX/,
+		'and a warning says why');
+	like(psql_error("SELECT count(*) FROM generate_series(1, 3) i, vdb.stat_index; SELECT no_such_column"),
+		qr/42703/, 'a session goes on after it');
 });
 
 with_damage('a damaged directory', sub {

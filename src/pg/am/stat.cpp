@@ -141,6 +141,39 @@ Datum StatsOf(Oid oid, TupleDesc descriptor, bool* isnull) {
   });
 }
 
+/// Errors that say that this index cannot be looked into, damaged or otherwise; the rest (cancel,
+/// no memory) are about the query.
+bool IsAboutIndex(int sqlstate) {
+  switch (ERRCODE_TO_CATEGORY(sqlstate)) {
+    case ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR):  // XX: damage
+    case ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR):    // 58: input and output, missing files
+    case ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED):
+    case ERRCODE_TO_CATEGORY(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE):
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// StatsOf for the view of all indexes: null and a WARNING where that one fails.
+Datum StatsOrWarning(Oid oid, TupleDesc descriptor, bool* isnull) {
+  Datum row = 0;
+  ErrorData* const error =
+      Attempt("vdb_index_stats", [&] { row = StatsOf(oid, descriptor, isnull); });
+  if (error == nullptr) return row;
+  *isnull = true;
+  Call([&] {
+    if (!IsAboutIndex(error->sqlerrcode)) ReThrowError(error);
+    const char* const name = get_rel_name(oid);
+    ereport(WARNING, (errcode(error->sqlerrcode),
+                      errmsg("could not look into index \"%s\"", name == nullptr ? "?" : name),
+                      errdetail_internal("%s", error->message),
+                      error->hint != nullptr ? errhint("%s", error->hint) : 0));
+    FreeErrorData(error);
+  });
+  return 0;
+}
+
 /// One object as vdb.index_objects shows it.
 struct ObjectRow {
   uint32_t segment;
@@ -210,6 +243,7 @@ VDB_FUNCTION(vdb_index_stats) {
   using namespace vdb::pg;  // NOLINT(google-build-using-namespace): one function
   return Entry("vdb_index_stats", [&]() -> Datum {
     const Oid oid = PG_GETARG_OID(0);
+    const bool strict = PG_GETARG_BOOL(1);
     TupleDesc descriptor = Call([&] {
       TupleDesc found;
       if (get_call_result_type(fcinfo, nullptr, &found) != TYPEFUNC_COMPOSITE) {
@@ -217,7 +251,7 @@ VDB_FUNCTION(vdb_index_stats) {
       }
       return BlessTupleDesc(found);
     });
-    return StatsOf(oid, descriptor, &fcinfo->isnull);
+    return (strict ? StatsOf : StatsOrWarning)(oid, descriptor, &fcinfo->isnull);
   });
 }
 
