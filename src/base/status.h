@@ -20,6 +20,7 @@ enum class Code : unsigned char {
   kCorruption,         // XX002: damaged, truncated, swapped or unauthentic bytes
   kUnavailable,        // 08006: store unreachable or timed out
   kResourceExhausted,  // 53200
+  kDiskFull,           // 53100: no room in the store
   kUnsupported,        // 0A000
   kPermission,         // 42501
   kNotFound,           // 58P01: a missing object

@@ -16,6 +16,8 @@ int SqlState(Code code) {
       return ERRCODE_CONNECTION_FAILURE;
     case Code::kResourceExhausted:
       return ERRCODE_OUT_OF_MEMORY;
+    case Code::kDiskFull:
+      return ERRCODE_DISK_FULL;
     case Code::kUnsupported:
       return ERRCODE_FEATURE_NOT_SUPPORTED;
     case Code::kPermission:

@@ -1,0 +1,98 @@
+#include "store/object_store.h"
+
+#include "base/strcat.h"
+
+namespace vdb::store {
+namespace {
+
+// File systems end at 255; a temporary name adds a few characters.
+constexpr size_t kMaxSegmentBytes = 200;
+
+bool IsNameCharacter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '_' || c == '-';
+}
+
+Status BadName(std::string_view why) {
+  return InvalidArgument(StrCat("invalid name of a stored object: ", why));
+}
+
+class TakeAll : public RangeSink {
+ public:
+  Status Done(size_t /*index*/) override { return {}; }
+};
+
+}  // namespace
+
+Status CheckName(std::string_view name) {
+  if (name.empty()) return BadName("it is empty");
+  if (name.size() > kMaxNameBytes) return BadName(StrCat("more than ", kMaxNameBytes, " bytes"));
+  for (size_t at = 0; at <= name.size();) {
+    const size_t end = std::min(name.find('/', at), name.size());
+    const std::string_view segment = name.substr(at, end - at);
+    if (segment.empty()) return BadName("a segment is empty");
+    if (segment.front() == '.') return BadName("a segment begins with a dot");
+    if (segment.size() > kMaxSegmentBytes)
+      return BadName(StrCat("a segment has more than ", kMaxSegmentBytes, " bytes"));
+    for (const char c : segment) {
+      if (!IsNameCharacter(c))
+        return BadName("it holds another character than A-Z a-z 0-9 . _ - /");
+    }
+    at = end + 1;
+  }
+  return {};
+}
+
+Status CheckRanges(std::span<const RangeRequest> requests) {
+  for (const RangeRequest& request : requests) {
+    const uint64_t size = request.object->size;
+    const uint64_t bytes = request.target.size();
+    if (bytes == 0 || request.offset > size || bytes > size - request.offset) {
+      return InvalidArgument(StrCat("bytes ", request.offset, " to ", request.offset + bytes,
+                                    " are not in object ", Describe(*request.object), " of ", size,
+                                    " bytes"));
+    }
+  }
+  return {};
+}
+
+std::string Describe(const ObjectRef& object) {
+  if (!object.name.empty()) return object.name;
+  std::string hex;
+  for (const uint8_t byte : object.digest) {
+    hex += "0123456789abcdef"[byte >> 4];
+    hex += "0123456789abcdef"[byte & 15];
+  }
+  return hex;
+}
+
+Status StoreError(Code code, std::string_view store, std::string_view object,
+                  std::string_view what) {
+  if (object.empty()) return {code, StrCat("store \"", store, "\": ", what)};
+  return {code, StrCat("store \"", store, "\", object \"", object, "\": ", what)};
+}
+
+Status GetOneByOne(std::span<const RangeRequest> requests, RangeSink& sink, std::string_view store,
+                   const std::function<Status(const RangeRequest&)>& read) {
+  VDB_RETURN_IF_ERROR(CheckRanges(requests));
+  for (size_t i = 0; i < requests.size(); ++i) {
+    VDB_RETURN_IF_ERROR(read(requests[i]));
+    Status taken = sink.Done(i);
+    if (taken.code() == Code::kCorruption) {
+      VDB_RETURN_IF_ERROR(read(requests[i]));
+      taken = sink.Done(i);
+    }
+    if (taken.code() == Code::kCorruption) {
+      return StoreError(Code::kCorruption, store, Describe(*requests[i].object), taken.message());
+    }
+    VDB_RETURN_IF_ERROR(std::move(taken));
+  }
+  return {};
+}
+
+Status GetRange(ObjectStore& store, const RangeRequest& request, Deadline deadline) {
+  TakeAll sink;
+  return store.GetRanges({&request, 1}, sink, deadline);
+}
+
+}  // namespace vdb::store

@@ -1,0 +1,169 @@
+/// ObjectStore: where immutable objects live outside the relation, and a few small records that do
+/// change. In memory, in a directory, on S5, on S3; test/unit/store_conformance.h is what all of
+/// them must do.
+///
+/// A store belongs to one thread. Everything that waits does so through the Waiter that the store
+/// was given, which can end it. Each message names the store and the object, and never holds a
+/// token, a signed URL or a key.
+///
+/// Errors, unless said otherwise: kUnavailable when the store does not answer, answers too late or
+/// says that it cannot now; kPermission; kNotFound for a missing object; kDiskFull; kCorruption;
+/// what the Waiter returns.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "store/deadline.h"
+#include "store/waiter.h"
+
+namespace vdb::store {
+
+/// BLAKE3-256 of an object's stored bytes. What crypto::Hash is, which this layer does not know.
+using Digest = std::array<uint8_t, 32>;
+
+struct ObjectRef {
+  Digest digest{};
+  uint64_t size = 0;  // stored bytes
+  /// Names it in a directory or a bucket (CheckName); S5 names objects by their digest.
+  std::string name;
+};
+
+/// One stretch of an object, and where it goes.
+struct RangeRequest {
+  const ObjectRef* object;
+  uint64_t offset;
+  std::span<uint8_t> target;  // as long as the stretch; not empty
+};
+
+/// Takes the ranges of a batch as they come in.
+class RangeSink {
+ public:
+  virtual ~RangeSink() = default;
+  /// The bytes of request `index` are in its target; others may still be on their way. kCorruption
+  /// has them fetched once more, over a connection of its own; a second one ends the batch, as any
+  /// other error does at once.
+  virtual Status Done(size_t index) = 0;
+};
+
+struct UploadLimits {
+  size_t max_in_flight = 4;  // objects, so also the memory: that many are held
+  int object_timeout_ms = 60'000;
+};
+
+/// Objects on their way into a store. Dropping it gives up what is not stored yet; a store may then
+/// hold any of them, or none. The first error is final: every later call returns it.
+class Uploads {
+ public:
+  virtual ~Uploads() = default;
+  /// Begins to store `bytes`, which are `ref`. Waits while `max_in_flight` others are under way.
+  /// Storing an object that is there already succeeds.
+  virtual Status Add(ObjectRef ref, std::vector<uint8_t> bytes) = 0;
+  /// Moves things along without waiting.
+  virtual Status Progress() = 0;
+  /// Waits for all. Then each object is stored, as far as the store can tell: it has confirmed the
+  /// object's id, or name and size.
+  virtual Status Finish() = 0;
+};
+
+enum class Removal : uint8_t {
+  kRemoved,
+  kAbsent,    // was not there
+  kDisabled,  // the store does not remove anything; it is still there
+};
+
+struct ListedObject {
+  std::string name;
+  uint64_t size;
+  int64_t modified_s;  // Unix time, by the store's clock
+};
+
+/// A small value that changes.
+struct Record {
+  std::vector<uint8_t> value;
+  std::string revision;  // opaque: says which write it came from
+};
+
+/// The longest value of a record: S5's registry holds no more.
+inline constexpr size_t kMaxRecordBytes = 64;
+/// The longest name of an object or a record.
+inline constexpr size_t kMaxNameBytes = 512;
+
+class ObjectStore {
+ public:
+  struct Capabilities {
+    bool list = false;   // List
+    bool remove = true;  // false: Remove always says kDisabled
+    uint64_t max_object_bytes = UINT64_MAX;
+  };
+
+  virtual ~ObjectStore() = default;
+
+  /// What messages call it: the name of the server.
+  virtual const std::string& name() const = 0;
+  virtual Capabilities capabilities() const = 0;
+
+  /// Fetches all of `requests`, in any order, several at a time. After an error the targets hold
+  /// anything. Errors also: kInvalidArgument for a range that is not inside its object.
+  virtual Status GetRanges(std::span<const RangeRequest> requests, RangeSink& sink,
+                           Deadline deadline) = 0;
+
+  virtual std::unique_ptr<Uploads> NewUploads(const UploadLimits& limits) = 0;
+
+  virtual Result<Removal> Remove(const ObjectRef& object, Deadline deadline) = 0;
+
+  /// The size of the object as the store has it, or nothing when it is not there.
+  virtual Result<std::optional<uint64_t>> Stat(const ObjectRef& object, Deadline deadline) = 0;
+
+  /// Calls `found` for each object whose name begins with `prefix`, in any order, until it fails.
+  /// Errors also: kUnsupported where capabilities().list is false.
+  virtual Status List(std::string_view prefix,
+                      const std::function<Status(const ListedObject&)>& found,
+                      Deadline deadline) = 0;
+
+  /// The record `name`, or nothing when it has never been written.
+  virtual Result<std::optional<Record>> ReadRecord(std::string_view name, Deadline deadline) = 0;
+
+  /// Writes the record if its revision still is `expected` (none: if there is no such record).
+  /// The new revision; nothing when someone else was first. After kUnavailable it may have been
+  /// written: read it.
+  virtual Result<std::optional<std::string>> WriteRecord(std::string_view name,
+                                                         std::span<const uint8_t> value,
+                                                         const std::optional<std::string>& expected,
+                                                         Deadline deadline) = 0;
+};
+
+/// Whether `name` may name an object or a record: 1 to kMaxNameBytes letters, digits and `._-`, in
+/// segments of at most 200 that slashes part and that do not begin with a dot. So a name is a path
+/// that stays inside its directory, and a URL's path that needs no escaping.
+/// Errors: kInvalidArgument.
+Status CheckName(std::string_view name);
+
+/// kInvalidArgument when a range is empty or not inside its object.
+Status CheckRanges(std::span<const RangeRequest> requests);
+
+/// What messages call an object: its name, or its digest in hexadecimal.
+std::string Describe(const ObjectRef& object);
+
+/// `what` about an object of a store, or about the store itself when `object` is empty.
+Status StoreError(Code code, std::string_view store, std::string_view object,
+                  std::string_view what);
+
+/// Fetches ranges one after the other with `read`, as GetRanges promises it: for stores in which
+/// nothing is gained by several at a time.
+Status GetOneByOne(std::span<const RangeRequest> requests, RangeSink& sink, std::string_view store,
+                   const std::function<Status(const RangeRequest&)>& read);
+
+/// Fetches one stretch. Errors: as GetRanges.
+Status GetRange(ObjectStore& store, const RangeRequest& request, Deadline deadline);
+
+}  // namespace vdb::store
