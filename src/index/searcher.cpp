@@ -244,6 +244,7 @@ bool Searcher::Impl::BeginNextRound() {
     if (options.probes == 0 || order.Next(kInfinity) == nullptr) return false;
     lists_limit += options.probes;
     k = candidates.size() + std::max<size_t>(options.first_k, 1);
+    RestartTau();
   } else {
     // Where an upper bound was wrong, fewer than k rows were within tau; where a lower one was,
     // rows came late and were dropped. With what exact distances say now the same k, or one for
@@ -256,10 +257,10 @@ bool Searcher::Impl::BeginNextRound() {
     } else {
       corrections = 0;
       k *= kRoundGrowth;
+      RestartTau();
     }
   }
   WidenOrder();
-  RestartTau();
   rescanned = 0;
   to_rescan = scanner.size();
   round_scanned = false;
