@@ -15,12 +15,14 @@ import traceback
 import pg
 import stages_core
 import stages_pg
+import stages_store
 
 STAGES = {
     "format": stages_core.format_check,
     "layers": stages_core.layers,
     "build": stages_core.build,
     "unit": stages_core.unit,
+    "standins": stages_store.standins,
     "regress": stages_pg.regress,
     "pgtap": stages_pg.pgtap,
     "isolation": stages_pg.isolation,

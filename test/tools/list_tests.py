@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes the list of test files at the end of docs/testing.md, from what the files say of themselves:
-the first comment of scripts and fuzzers, the names of unit tests."""
+the first comment of scripts and fuzzers, the names of unit tests, the docstring of Python files."""
 
+import ast
 import re
 
 from pg import REPO
@@ -15,11 +16,14 @@ FOLDERS = [
     ("test/pgtap", "*.sql"),
     ("test/isolation/specs", "*.spec"),
     ("test/tap", "*.pl"),
+    ("test/store", "test_*.py"),
 ]
 
 
 def first_comment(path):
-    """The comment that a file begins with, as one line."""
+    """The comment or docstring that a file begins with, as one line."""
+    if path.suffix == ".py":
+        return " ".join(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))).split())
     comment = {".cpp": "//", ".sql": "--"}.get(path.suffix, "#")
     words = []
     for line in path.read_text(encoding="utf-8").splitlines():
