@@ -10,7 +10,7 @@ import urllib.parse
 REPO = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "test/tools"))
 
-VECTORS = json.loads((REPO / "test/data/s5-vectors.json").read_text())
+VECTORS = json.loads((REPO / "test/golden/s5/vectors.json").read_text())
 TIMEOUT_S = 20
 
 

@@ -1,4 +1,4 @@
-"""Every vector of test/data/s5-vectors.json: CIDs, the blob cipher, registry entries."""
+"""Every vector of test/golden/s5/vectors.json: CIDs, the blob cipher, registry entries."""
 
 import unittest
 
