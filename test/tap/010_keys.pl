@@ -2,9 +2,10 @@
 use strict;
 use warnings;
 
+use IPC::Run ();
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(time usleep);
 use VdbTest;
 
 my $key_a = 'a1' x 32;
@@ -131,24 +132,24 @@ result_is($search, $nearest, 'the old key can go');
 # Missing, wrong, malformed.
 write_keys("c:$key_b64");
 $node->restart;
-error_like($search, qr/master key "b" is not available/, 'missing key');
+error_like($search, qr/could not open the data key of index "t_v": master key "b" is not available\nHINT/, 'missing key');
 like($node->safe_psql('postgres', 'SELECT * FROM vdb.rotate_master_key()'),
 	qr/^t_v\|b\|master key "b" is not available$/m, 'rotation says what it could not do');
 write_keys("b:$key_a");
 $node->restart;
-error_like($search, qr/wrong master key "b"/, 'another key under the same id');
+error_like($search, qr/data key of index "t_v": wrong master key "b"\nDETAIL:.*\nHINT: /, 'another key under the same id');
 write_keys("b:$key_b", 'b:tooshort');
 $node->restart;
-error_like($search, qr/malformed key in line 2/, 'malformed key');
+error_like($search, qr/data key of index "t_v": "vdb\.master_key_file" gave no usable keys: .*malformed key in line 2/, 'malformed key');
 unlink $file;
 $node->restart;
-my $message = error_like($search, qr/could not read the master keys.*DETAIL:  No such file/s,
+my $message = error_like($search, qr/index "t_v": could not read the master keys.*DETAIL:  No such file/s,
 	'missing file');
 unlike($message, qr/master_keys\b/, 'the file is not named');
 $node->safe_psql('postgres',
 	"INSERT INTO t VALUES (7000, '[7,7,7,7,7,7,7,7]'); DELETE FROM t WHERE id < 10; VACUUM t");
 pass('INSERT, DELETE and VACUUM need no key');
-error_like('CREATE INDEX again ON u USING vdb (v)', qr/could not read the master keys/,
+error_like('CREATE INDEX again ON u USING vdb (v)', qr/could not make a data key for index "again": could not read the master keys/,
 	'a build needs one');
 result_is("SELECT count(*) FROM pg_class WHERE relname = 'again'", '0', 'and leaves nothing');
 
@@ -156,7 +157,7 @@ result_is("SELECT count(*) FROM pg_class WHERE relname = 'again'", '0', 'and lea
 configure(master_key_command => "echo b:$key_b; echo a:$key_a");
 result_is($search, $nearest, 'keys from a command');
 configure(master_key_command => 'echo never shown; exit 3');
-unlike(error_like($search, qr/It failed: child process exited with exit code 3/, 'failing command'),
+unlike(error_like($search, qr/index "t_v": could not get the master keys.*It failed: child process exited with exit code 3/s, 'failing command'),
 	qr/never shown/, 'its output is not shown');
 result_is("INSERT INTO t VALUES (7001, '[7,7,7,7,7,7,7,7]') RETURNING id", '7001',
 	'INSERT works while the command fails');
@@ -168,6 +169,44 @@ cmp_ok(time - $start, '<', 10, 'a timeout ends the wait');
 unlike(`ps -eo args`, qr/^sleep $marker/m, 'and the command with all that it started');
 configure(master_key_command => "echo b:$key_b");
 result_is($search, $nearest, 'all is well again');
+
+# Keys in memory go when a session ends, however it does: a search that is stopped half way, a build.
+sub log_has
+{
+	my ($offset, $pattern, $name) = @_;
+	for (1 .. 300)
+	{
+		last if slurp_file($node->logfile, $offset) =~ $pattern;
+		usleep(100_000);
+	}
+	like(slurp_file($node->logfile, $offset), $pattern, $name);
+	return;
+}
+$node->restart;    # a search that finds everything in the cache opens no key
+my $offset = -s $node->logfile;
+$node->safe_psql('postgres', "SET log_min_messages = debug1; $search");
+log_has($offset, qr/DEBUG:  wiped 1 data keys/, 'the data key is wiped when a session ends');
+$node->restart;
+$offset = -s $node->logfile;
+$session = $node->background_psql('postgres', on_error_stop => 0);
+$session->query_safe("SET log_min_messages = debug1; SET enable_seqscan = off; SET enable_sort = off; BEGIN;
+	DECLARE c CURSOR FOR SELECT id FROM t ORDER BY v <-> '[1,1,1,1,1,1,1,1]'; FETCH 1 FROM c");
+$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'});
+log_has($offset, qr/DEBUG:  wiped 1 data keys/, 'and by FATAL in the middle of a search');
+eval { $session->quit };
+$offset = -s $node->logfile;
+$session = $node->background_psql('postgres', on_error_stop => 0);
+$session->query_safe('CREATE FUNCTION hold(v vector) RETURNS vector LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM pg_stat_clear_snapshot();
+	IF v = (SELECT u.v FROM u WHERE id = 6000) AND (SELECT count(*) FROM pg_stat_progress_create_index WHERE phase LIKE \'%encoding%\') > 0
+	THEN PERFORM pg_sleep(600); END IF; RETURN v; END $$');
+$session->quit;
+my $build = IPC::Run::start([ 'psql', '-X', '-d', $node->connstr('postgres'), '-c',
+	'SET log_min_messages = debug1; SET max_parallel_maintenance_workers = 0', '-c',
+	'CREATE INDEX held ON u USING vdb ((hold(v)::vector(8)))' ], '<', '/dev/null', '>', \my $ignored, '2>', \my $error);
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'}) or die;
+$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'});
+$build->finish;
+log_has($offset, qr/DEBUG:  wiped 1 data keys/, 'and by FATAL in the middle of a build');
 
 # Nothing leaked. The command's own text is the administrator's, and is logged when it changes.
 my $log = slurp_file($node->logfile);

@@ -89,7 +89,7 @@ class Builder {
   const OpclassInfo* opclass_ = nullptr;
   MetaPage meta_ = {};
   quant::CodeLayout layout_ = {};
-  crypto::SecretKey data_key_;
+  HeldKey data_key_;
   double heap_rows_ = 0;
   uint64_t index_rows_ = 0;
 };
@@ -253,12 +253,7 @@ void Builder::MakeKey() {
   ThrowIfError(uuid.status());
   std::memcpy(meta_.uuid, uuid->data(), sizeof(meta_.uuid));
   if (!meta_.encrypted) return;
-  Result<crypto::SecretKey> key = crypto::SecretKey::Random();
-  ThrowIfError(key.status());
-  data_key_ = std::move(key).value();
-  Result<crypto::WrappedKey> wrapped = crypto::WrapDataKey(MasterKeys(true), *uuid, data_key_);
-  ThrowIfError(wrapped.status());
-  meta_.wrapped_key = *wrapped;
+  ThrowIfError(MakeDataKey(RelationGetRelationName(index_), *uuid, &data_key_, &meta_.wrapped_key));
 }
 
 void Builder::BuildSegment(const index::Space& space, Sample sample) {
@@ -318,7 +313,8 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   shape.encrypted = meta_.encrypted;
   shape.recall_target = meta_.recall_target;
   shape.max_chunk_bytes = MaxChunkBytes(maintenance_work_mem);
-  SegmentWriter writer(index_, WriteMode::kBuild, shape, &data_key_, centroids, &calibrator,
+  SegmentWriter writer(index_, WriteMode::kBuild, shape,
+                       meta_.encrypted ? &data_key_.key() : nullptr, centroids, &calibrator,
                        kCancelPoll);
   uint32_t list;
   SortedRow row;

@@ -73,7 +73,7 @@ class PageChecker {
 class ObjectChecker {
  public:
   ObjectChecker(Relation index, const MetaPage& meta, PageUse* use, bool full)
-      : index_(index), meta_(meta), use_(use), full_(full), keys_(meta) {}
+      : index_(index), meta_(meta), use_(use), full_(full), keys_(index, meta) {}
 
   /// All objects of a segment; adds to objects, frames and bytes.
   void Segment(const SegmentEntry& segment, CheckCounts* counts);

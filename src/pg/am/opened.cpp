@@ -6,7 +6,6 @@
 #include "pg/am/chain.h"
 #include "pg/am/inspect.h"
 #include "pg/am/opclass.h"
-#include "pg/catalog/keys.h"
 #include "pg/guard.h"
 
 extern "C" {
@@ -59,14 +58,12 @@ Result<crypto::ObjectCipher> IndexKeys::CipherFor(const ObjectHeader& object) {
   crypto::ObjectNonce nonce;
   std::memcpy(nonce.data(), object.nonce, nonce.size());
   if (!meta_.encrypted) return crypto::ObjectCipher::Unencrypted(nonce);
-  if (!data_key_) {
+  if (!data_key_.held()) {
     crypto::Uuid uuid;
     std::memcpy(uuid.data(), meta_.uuid, uuid.size());
-    Result<crypto::SecretKey> key = OpenDataKey(uuid, meta_.wrapped_key);
-    if (!key.ok()) return key.TakeStatus();
-    data_key_.emplace(std::move(key).value());
+    VDB_RETURN_IF_ERROR(OpenDataKey(name_, uuid, meta_.wrapped_key, &data_key_));
   }
-  return crypto::ObjectCipher::Encrypted(*data_key_, nonce);
+  return crypto::ObjectCipher::Encrypted(data_key_.key(), nonce);
 }
 
 std::shared_ptr<OpenedIndex> OpenedIndex::Get(Relation index, const MetaPage& meta) {
@@ -97,7 +94,7 @@ OpenedIndex::OpenedIndex(Relation index, const MetaPage& meta)
     : meta_(meta),
       locator_(compat::LocatorOf(index)),
       layout_{quant::PaddedDim(meta.dim), meta.code_bits},
-      keys_(meta) {
+      keys_(index, meta) {
   const OpclassInfo& opclass = *Call([&] { return &OpclassOf(index); });
   if (meta.metric != static_cast<uint8_t>(opclass.metric) ||
       meta.element != static_cast<uint8_t>(opclass.element)) {

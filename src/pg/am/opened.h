@@ -7,13 +7,14 @@
 #pragma once
 
 #include <memory>
-#include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "index/searcher.h"
 #include "index/space.h"
 #include "pg/am/meta.h"
+#include "pg/catalog/keys.h"
 #include "pg/compat.h"
 #include "pg/store/local_store.h"
 #include "pg/store/segment_reader.h"
@@ -26,12 +27,14 @@ std::vector<uint8_t> SerializeParameters(const index::Space& space);
 /// The index's ciphers, made when the first frame has to be read. Unwraps the data key once.
 class IndexKeys final : public ObjectKeys {
  public:
-  explicit IndexKeys(const MetaPage& meta) : meta_(meta) {}
+  IndexKeys(Relation index, const MetaPage& meta)
+      : meta_(meta), name_(RelationGetRelationName(index)) {}
   Result<crypto::ObjectCipher> CipherFor(const ObjectHeader& object) override;
 
  private:
   MetaPage meta_;
-  std::optional<crypto::SecretKey> data_key_;
+  std::string name_;
+  HeldKey data_key_;
 };
 
 /// One segment as opened. The routing image is in the cache: pinned for each scan.

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "base/strcat.h"
 #include "crypto/secret.h"
 #include "pg/catalog/key_source.h"
 #include "pg/catalog/key_table.h"
@@ -71,20 +72,63 @@ void LoadFromSettings(Cache* cache) {
   cache->loaded = true;
 }
 
+// The first of all HeldKeys.
+HeldKey* held_keys = nullptr;
+
 void WipeAtExit(int, Datum) {
   Cache& cache = TheCache();
   cache.from_settings = {};
   cache.ring = {};
+  const int keys = HeldKey::WipeAll();
+  ereport(DEBUG1, (errmsg_internal("wiped %d data keys", keys)));
 }
 
-}  // namespace
-
-const crypto::KeyRing& MasterKeys(bool create) {
+void WipeKeysAtExit() {
   static const bool registered = [] {
     Call([] { on_proc_exit(WipeAtExit, 0); });
     return true;
   }();
   (void)registered;
+}
+
+/// Runs body; what fails names the index.
+template <class Body>
+Status ForIndex(const char* what, std::string_view name, Body&& body) {
+  Status status;
+  try {
+    status = body();
+  } catch (StatusError& error) {
+    status = std::move(error.status);
+  }
+  if (status.ok()) return status;
+  return Status(status.code(), StrCat(what, " \"", name, "\": ", status.message()))
+      .WithDetail(status.detail())
+      .WithHint(status.hint());
+}
+
+}  // namespace
+
+HeldKey::HeldKey() noexcept : previous_(nullptr), next_(held_keys) {
+  if (next_ != nullptr) next_->previous_ = this;
+  held_keys = this;
+}
+
+HeldKey::~HeldKey() {
+  (previous_ != nullptr ? previous_->next_ : held_keys) = next_;
+  if (next_ != nullptr) next_->previous_ = previous_;
+}
+
+int HeldKey::WipeAll() noexcept {
+  int n = 0;
+  for (HeldKey* held = held_keys; held != nullptr; held = held->next_) {
+    n += held->held();
+    held->key_.reset();
+  }
+  return n;
+}
+
+const crypto::KeyRing& MasterKeys(bool create) {
+  WipeKeysAtExit();
   Cache& cache = TheCache();
   cache.ring = {};
   if (!cache.loaded || cache.config != PgReloadTime) {
@@ -103,14 +147,30 @@ const crypto::KeyRing& MasterKeys(bool create) {
   return cache.ring;
 }
 
-Result<crypto::SecretKey> OpenDataKey(const crypto::Uuid& index,
-                                      const crypto::WrappedKey& wrapped) {
-  const bool kept = TheCache().loaded;
-  Result<crypto::SecretKey> key = crypto::UnwrapDataKey(MasterKeys(false), index, wrapped);
-  if (key.ok() || !kept || !HaveKeySettings() || key.status().code() != Code::kInvalidArgument)
-    return key;
-  ForgetMasterKeys();
-  return crypto::UnwrapDataKey(MasterKeys(false), index, wrapped);
+Status OpenDataKey(std::string_view name, const crypto::Uuid& index,
+                   const crypto::WrappedKey& wrapped, HeldKey* key) {
+  return ForIndex("could not open the data key of index", name, [&]() -> Status {
+    const bool kept = TheCache().loaded;
+    Result<crypto::SecretKey> opened = crypto::UnwrapDataKey(MasterKeys(false), index, wrapped);
+    if (!opened.ok() && kept && HaveKeySettings() &&
+        opened.status().code() == Code::kInvalidArgument) {
+      ForgetMasterKeys();
+      opened = crypto::UnwrapDataKey(MasterKeys(false), index, wrapped);
+    }
+    if (!opened.ok()) return opened.TakeStatus();
+    key->Hold(std::move(opened).value());
+    return {};
+  });
+}
+
+Status MakeDataKey(std::string_view name, const crypto::Uuid& index, HeldKey* key,
+                   crypto::WrappedKey* wrapped) {
+  return ForIndex("could not make a data key for index", name, [&]() -> Status {
+    VDB_ASSIGN_OR_RETURN(crypto::SecretKey made, crypto::SecretKey::Random());
+    key->Hold(std::move(made));
+    VDB_ASSIGN_OR_RETURN(*wrapped, crypto::WrapDataKey(MasterKeys(true), index, key->key()));
+    return {};
+  });
 }
 
 void ForgetMasterKeys() noexcept {

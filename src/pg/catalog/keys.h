@@ -1,6 +1,9 @@
 /// Master keys: where they come from (command, file, or a table), and how long they stay.
 #pragma once
 
+#include <optional>
+#include <string_view>
+
 #include "crypto/key_ring.h"
 #include "crypto/wrapped_key.h"
 
@@ -13,10 +16,37 @@ namespace vdb::pg {
 /// Valid until the next call. Throws: a source that fails is an ERROR with a HINT.
 const crypto::KeyRing& MasterKeys(bool create);
 
-/// Opens an index's data key. When the keys kept from the settings do not have its master key they
-/// are fetched once more: another backend may have rewrapped it since.
-/// Errors: as crypto::UnwrapDataKey. Throws as MasterKeys.
-Result<crypto::SecretKey> OpenDataKey(const crypto::Uuid& index, const crypto::WrappedKey& wrapped);
+/// A data key that is kept while PostgreSQL is called: wiped by the destructor, and at the latest
+/// when the backend exits, since a FATAL runs no destructors.
+class HeldKey {
+ public:
+  HeldKey() noexcept;
+  HeldKey(const HeldKey&) = delete;
+  HeldKey& operator=(const HeldKey&) = delete;
+  ~HeldKey();
+
+  void Hold(crypto::SecretKey&& key) { key_.emplace(std::move(key)); }
+  bool held() const { return key_.has_value(); }
+  const crypto::SecretKey& key() const { return *key_; }
+
+  /// Wipes those of all HeldKeys; returns how many there were.
+  static int WipeAll() noexcept;
+
+ private:
+  std::optional<crypto::SecretKey> key_;
+  HeldKey *previous_, *next_;  // of all that exist
+};
+
+/// Opens the data key of the index of that name and uuid. When the keys kept from the settings do
+/// not have its master key they are fetched once more: another backend may have rewrapped it since.
+/// Errors: as crypto::UnwrapDataKey and those of the sources, all naming the index.
+Status OpenDataKey(std::string_view name, const crypto::Uuid& index,
+                   const crypto::WrappedKey& wrapped, HeldKey* key);
+
+/// Makes the data key of a new index, wrapped under the current master key, which is generated when
+/// there is none. Errors: those of the sources, naming the index.
+Status MakeDataKey(std::string_view name, const crypto::Uuid& index, HeldKey* key,
+                   crypto::WrappedKey* wrapped);
 
 /// Drops what is kept from the settings, so that the next MasterKeys asks again.
 void ForgetMasterKeys() noexcept;

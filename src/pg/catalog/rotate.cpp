@@ -93,7 +93,9 @@ Leftover Rewrap(Relation index, const crypto::KeyRing& ring) {
     const std::string id(wrapped.key_id, strnlen(wrapped.key_id, sizeof(wrapped.key_id)));
     return {RelationGetRelid(index), id, key.status().message()};
   }
-  Result<crypto::WrappedKey> rewrapped = crypto::WrapDataKey(ring, uuid, *key);
+  HeldKey held;
+  held.Hold(std::move(key).value());
+  Result<crypto::WrappedKey> rewrapped = crypto::WrapDataKey(ring, uuid, held.key());
   ThrowIfError(rewrapped.status());
   const crypto::WrappedKey& fresh = *rewrapped;
   Call([&] { WriteWrappedKey(index, fresh); });
