@@ -733,3 +733,25 @@ CREATE FUNCTION vdb.last_search(
   AS 'MODULE_PATHNAME', 'vdb_last_search'
   LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION vdb.last_search() IS 'figures of this session''s last search through a vdb index';
+
+-- Remote stores: CREATE SERVER ... FOREIGN DATA WRAPPER vdb_store OPTIONS (type ...), secrets in
+-- CREATE USER MAPPING. A server option aims the backend at a URL, so only superusers may make
+-- servers until they grant USAGE on the wrapper.
+
+CREATE FUNCTION vdb.store_validator(options text[], catalog oid) RETURNS void
+  AS 'MODULE_PATHNAME', 'vdb_store_validator'
+  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+CREATE FOREIGN DATA WRAPPER vdb_store VALIDATOR vdb.store_validator;
+COMMENT ON FOREIGN DATA WRAPPER vdb_store IS 'object stores of vdb indexes: S5, S3, directories';
+
+CREATE FUNCTION vdb.store_check(
+    server name,
+    OUT step text,                  -- write, size, range, verify, remove
+    OUT ok boolean,                 -- steps after one that failed are left out, but for remove
+    OUT milliseconds double precision,
+    OUT message text)
+  RETURNS SETOF record
+  AS 'MODULE_PATHNAME', 'vdb_store_check'
+  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION vdb.store_check(name) IS
+  'writes, reads, verifies and removes a small object in a store, as the current user';

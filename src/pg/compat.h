@@ -5,6 +5,7 @@
 
 extern "C" {
 #include "catalog/pg_class_d.h"
+#include "catalog/pg_foreign_server_d.h"
 #include "utils/acl.h"
 #if PG_VERSION_NUM >= 160000
 #include "nodes/miscnodes.h"
@@ -83,6 +84,16 @@ inline bool OwnsRelation(Oid relation, Oid role) {
 #else
   return pg_class_ownercheck(relation, role);
 #endif
+}
+
+/// ereports 42501 unless `role` may use the foreign server.
+inline void RequireServerUsage(Oid server, const char* name, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  const AclResult result = object_aclcheck(ForeignServerRelationId, server, role, ACL_USAGE);
+#else
+  const AclResult result = pg_foreign_server_aclcheck(server, role, ACL_USAGE);
+#endif
+  if (result != ACLCHECK_OK) aclcheck_error(result, OBJECT_FOREIGN_SERVER, name);
 }
 
 /// The next value of a datum sort. False: there are no more.

@@ -4,6 +4,7 @@
 #include "pg/am/settings.h"
 #include "pg/cache/frame_cache.h"
 #include "pg/catalog/keys.h"
+#include "pg/catalog/store_server.h"
 #include "pg/compat.h"
 
 extern "C" {
@@ -17,6 +18,7 @@ extern "C" void _PG_init() {
   vdb::pg::DefineSearchSettings();
   vdb::pg::DefineIndexOptions();
   vdb::pg::DefineKeySettings();
+  vdb::pg::DefineStoreSettings();
   vdb::pg::CacheInit();
   MarkGUCPrefixReserved("vdb");
 }

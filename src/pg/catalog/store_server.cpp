@@ -1,0 +1,194 @@
+#include "pg/pg.h"
+
+#include "pg/catalog/store_server.h"
+
+#include <climits>
+#include <cstring>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "crypto/secret.h"
+#include "pg/compat.h"
+#include "pg/guard.h"
+#include "pg/store/latch_waiter.h"
+#include "store/config.h"
+#include "store/file_store.h"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/reloptions.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
+#include "utils/acl.h"
+#include "utils/inval.h"
+#include "utils/syscache.h"
+}
+
+namespace vdb::pg {
+namespace {
+
+constexpr char kWrapperName[] = "vdb_store";
+
+int request_timeout_ms = 30000;
+bool allow_http = false;
+
+/// Views DefElems, which PostgreSQL owns. Throws bad_alloc.
+std::vector<store::Option> ViewOptions(List* list) {
+  std::vector<store::Option> options;
+  const int n = list_length(list);
+  options.reserve(static_cast<size_t>(n));
+  for (int i = 0; i < n; i++) {
+    auto* const element = static_cast<DefElem*>(list_nth(list, i));
+    const char* const value = Call([&] { return defGetString(element); });
+    options.push_back({element->defname, value});
+  }
+  return options;
+}
+
+/// ereports 42501.
+void RequireRole(Oid role, Oid wanted, const char* what) {
+  if (has_privs_of_role(role, wanted)) return;
+  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied to %s", what),
+                  errdetail("Role \"%s\" needs the privileges of role \"%s\".",
+                            GetUserNameFromId(role, false), GetUserNameFromId(wanted, false))));
+}
+
+void RequireFiles(Oid role) {
+  RequireRole(role, ROLE_PG_READ_SERVER_FILES, "use a directory as a store");
+  RequireRole(role, ROLE_PG_WRITE_SERVER_FILES, "use a directory as a store");
+}
+
+void Validate(Datum array, Oid catalog) {
+  List* const list = Call([&] { return untransformRelOptions(array); });
+  const std::vector<store::Option> options = ViewOptions(list);
+  if (catalog == ForeignServerRelationId) {
+    Result<store::StoreConfig> config = store::ParseStoreConfig(options, allow_http);
+    ThrowIfError(config.status());
+    if (config->type == store::StoreType::kFile) Call([] { RequireFiles(GetUserId()); });
+  } else if (catalog == UserMappingRelationId) {
+    ThrowIfError(store::CheckSecretOptions(options));
+  } else if (!options.empty()) {
+    ThrowIfError(InvalidArgument("foreign-data wrapper \"vdb_store\" has no options"));
+  }
+  for (const store::Option& option : options) {
+    if (!store::NamesFile(option.name)) continue;
+    Call(
+        [] { RequireRole(GetUserId(), ROLE_PG_READ_SERVER_FILES, "name a file of the server's"); });
+  }
+}
+
+/// The role's mapping, or PUBLIC's, or none.
+HeapTuple FindMapping(Oid server, Oid role) {
+  HeapTuple tuple =
+      SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(role), ObjectIdGetDatum(server));
+  if (HeapTupleIsValid(tuple)) return tuple;
+  return SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid),
+                         ObjectIdGetDatum(server));
+}
+
+List* MappingOptions(Oid server, Oid role) {
+  HeapTuple tuple = FindMapping(server, role);
+  if (!HeapTupleIsValid(tuple)) return NIL;
+  bool isnull;
+  const Datum options =
+      SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &isnull);
+  List* const list = isnull ? NIL : untransformRelOptions(options);
+  ReleaseSysCache(tuple);
+  return list;
+}
+
+/// The server, if `role` may use it. ereports.
+ForeignServer* UsableServer(Oid server_oid, Oid role) {
+  ForeignServer* const server = GetForeignServer(server_oid);
+  const ForeignDataWrapper* const wrapper = GetForeignDataWrapper(server->fdwid);
+  if (std::strcmp(wrapper->fdwname, kWrapperName) != 0) {
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                    errmsg("server \"%s\" is not a store", server->servername),
+                    errhint("CREATE SERVER ... FOREIGN DATA WRAPPER vdb_store makes one.")));
+  }
+  compat::RequireServerUsage(server_oid, server->servername, role);
+  return server;
+}
+
+struct OpenedStore {
+  std::shared_ptr<store::ObjectStore> store;
+  bool file = false;
+  Oid server_owner = InvalidOid;
+};
+using Registry = std::map<std::pair<Oid, Oid>, OpenedStore>;
+
+Registry& OpenedStores() {
+  static Registry& registry = *new Registry;
+  return registry;
+}
+
+/// Servers and mappings change seldom: all stores are forgotten. A search that is using one keeps
+/// it to its end.
+void ForgetStores(Datum, int, uint32) { OpenedStores().clear(); }
+
+LatchWaiter& TheWaiter() {
+  static LatchWaiter& waiter = *new LatchWaiter;
+  return waiter;
+}
+
+std::shared_ptr<store::ObjectStore> MakeStore(const char* name, const store::StoreConfig& config) {
+  if (config.type == store::StoreType::kFile) {
+    return std::make_shared<store::FileStore>(name, config.path, &TheWaiter());
+  }
+  ThrowIfError(Internal("no such type of store"));
+  return nullptr;
+}
+
+}  // namespace
+
+int RequestTimeoutMs() { return request_timeout_ms; }
+
+void DefineStoreSettings() {
+  DefineCustomIntVariable(
+      "vdb.request_timeout", "How long one operation on a remote store may take.", nullptr,
+      &request_timeout_ms, 30000, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable("vdb.allow_http", "Whether stores may be reached without TLS.",
+                           "Objects are encrypted, but tokens and names of objects would not be.",
+                           &allow_http, false, PGC_SUSET, GUC_SUPERUSER_ONLY, nullptr, nullptr,
+                           nullptr);
+}
+
+std::shared_ptr<store::ObjectStore> OpenStore(Oid server_oid, Oid role) {
+  static const bool registered = [] {
+    Call([] {
+      CacheRegisterSyscacheCallback(FOREIGNSERVEROID, ForgetStores, 0);
+      CacheRegisterSyscacheCallback(USERMAPPINGOID, ForgetStores, 0);
+    });
+    return true;
+  }();
+  (void)registered;
+  // Also serves invalidations that have come in.
+  ForeignServer* const server = Call([&] { return UsableServer(server_oid, role); });
+  Registry& registry = OpenedStores();
+  const std::pair<Oid, Oid> key(server_oid, role);
+  if (auto found = registry.find(key); found != registry.end()) {
+    if (found->second.file) Call([&] { RequireFiles(server->owner); });
+    return found->second.store;
+  }
+  Result<store::StoreConfig> config =
+      store::ParseStoreConfig(ViewOptions(server->options), allow_http);
+  ThrowIfError(config.status());
+  OpenedStore opened;
+  opened.file = config->type == store::StoreType::kFile;
+  if (opened.file) Call([&] { RequireFiles(server->owner); });
+  opened.store = MakeStore(server->servername, *config);
+  registry[key] = opened;
+  return opened.store;
+}
+
+}  // namespace vdb::pg
+
+VDB_FUNCTION(vdb_store_validator) {
+  vdb::pg::Entry(__func__, [&] { vdb::pg::Validate(PG_GETARG_DATUM(0), PG_GETARG_OID(1)); });
+  PG_RETURN_VOID();
+}

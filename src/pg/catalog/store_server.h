@@ -1,0 +1,23 @@
+/// Stores as PostgreSQL knows them: a server of the foreign-data wrapper vdb_store, and the user
+/// mapping of the role for which it is used.
+#pragma once
+
+#include <memory>
+
+#include "pg/pg.h"
+#include "store/object_store.h"
+
+namespace vdb::pg {
+
+/// Milliseconds that one operation on a store may take: vdb.request_timeout.
+int RequestTimeoutMs();
+
+/// Defines vdb.request_timeout and vdb.allow_http. For _PG_init.
+void DefineStoreSettings();
+
+/// The store behind a server as `role` may use it: with USAGE, the role's mapping, and for a
+/// directory the server owner's right to files of the machine; all looked at anew each time. Kept,
+/// with its connections, until server or mapping change. Throws.
+std::shared_ptr<store::ObjectStore> OpenStore(Oid server, Oid role);
+
+}  // namespace vdb::pg
