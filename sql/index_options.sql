@@ -88,6 +88,42 @@ REINDEX INDEX opt_v;
 SELECT probes AS lists_500 FROM vdb.stat_index WHERE indexname = 'opt_v' \gset
 SELECT :lists_999 > :lists_500 AS reads_more;
 RESET vdb.recall_target;
+-- Encryption is turned off by superusers, or where the setting is off already.
+CREATE ROLE regress_vdb_owner;
+CREATE SCHEMA AUTHORIZATION regress_vdb_owner;
+GRANT USAGE ON SCHEMA vt TO regress_vdb_owner;
+SET ROLE regress_vdb_owner;
+CREATE TABLE regress_vdb_owner.own (v vector(2)) WITH (autovacuum_enabled = off);
+INSERT INTO regress_vdb_owner.own SELECT ARRAY[i, 1]::vector FROM generate_series(1, 2500) i;
+SELECT vt.outcome('CREATE INDEX own_v ON regress_vdb_owner.own USING vdb (v) WITH (encrypt_at_rest = off)');
+SELECT vt.outcome('SET vdb.encrypt_at_rest = off');
+CREATE INDEX own_v ON regress_vdb_owner.own USING vdb (v) WITH (encrypt_at_rest = on);
+SELECT vt.outcome('ALTER INDEX regress_vdb_owner.own_v SET (encrypt_at_rest = 0)');
+-- A superuser who restores what the owner had.
+RESET ROLE;
+DROP INDEX regress_vdb_owner.own_v;
+CREATE INDEX own_v ON regress_vdb_owner.own USING vdb (v) WITH (encrypt_at_rest = off);
+-- Its owner may rebuild it as it is, and have it encrypted, but not the other way round.
+SET ROLE regress_vdb_owner;
+REINDEX INDEX regress_vdb_owner.own_v;
+SELECT encrypted, rows FROM vdb.stat_index WHERE indexname = 'own_v';
+SELECT vt.outcome('ALTER INDEX regress_vdb_owner.own_v SET (lists = 3)');
+ALTER INDEX regress_vdb_owner.own_v RESET (encrypt_at_rest);
+SELECT vt.outcome('ALTER INDEX regress_vdb_owner.own_v SET (encrypt_at_rest = off)');
+-- Where a superuser has turned the setting off, the option says the same.
+RESET ROLE;
+SET vdb.encrypt_at_rest = off;
+SET ROLE regress_vdb_owner;
+ALTER INDEX regress_vdb_owner.own_v SET (encrypt_at_rest = off, lists = 3);
+REINDEX INDEX regress_vdb_owner.own_v;
+SELECT encrypted, lists <= 3 AS lists FROM vdb.stat_index WHERE indexname = 'own_v';
+RESET ROLE;
+RESET vdb.encrypt_at_rest;
+SET client_min_messages = warning;
+DROP SCHEMA regress_vdb_owner CASCADE;
+DROP OWNED BY regress_vdb_owner;
+DROP ROLE regress_vdb_owner;
+RESET client_min_messages;
 DROP TABLE opt;
 SET client_min_messages = warning;
 DROP SCHEMA vt CASCADE;

@@ -115,6 +115,22 @@ SELECT indexname, rows, delta_rows FROM vdb.stat_index WHERE tablename = 'vac' O
 RESET min_parallel_index_scan_size;
 RESET enable_seqscan;
 DROP VIEW vt.stats;
+-- More lists than three pages of dead counts hold, most of one row: 41 lists to a page of TIDs, and
+-- pages of TIDs whose lists are counted on two pages.
+CREATE TABLE tiny (id int, v vector(4)) WITH (autovacuum_enabled = off);
+INSERT INTO tiny SELECT i, vt.uniform(i, 4) FROM generate_series(1, 8000) i;
+CREATE INDEX tiny_v ON tiny USING vdb (v) WITH (lists = 8000, code_bits = 1);
+SELECT lists BETWEEN 3 * 2038 + 1 AND 8000 AS lists FROM vdb.stat_index WHERE indexname = 'tiny_v';
+DELETE FROM tiny WHERE id % 3 = 0;
+VACUUM (INDEX_CLEANUP ON) tiny;
+SELECT dead, rows - dead AS live FROM vdb.check('tiny_v', true);
+DELETE FROM tiny WHERE id < 7990;
+VACUUM (INDEX_CLEANUP ON) tiny;
+SELECT dead, rows - dead AS live FROM vdb.check('tiny_v', true);
+SET vdb.probes = 8000;
+SELECT array_agg(id ORDER BY id) FROM (SELECT id FROM tiny ORDER BY v <-> '[0,0,0,0]' LIMIT 20) s;
+RESET vdb.probes;
+DROP TABLE tiny;
 DROP TABLE vac;
 SET client_min_messages = warning;
 DROP SCHEMA vt CASCADE;

@@ -24,6 +24,7 @@ enum class Code : unsigned char {
   kUnsupported,        // 0A000
   kPermission,         // 42501
   kNotFound,           // 58P01: a missing object
+  kConfiguration,      // F0000: a file that a setting names is not as it must be
   kCancelled,          // 57014: the interrupt poll said stop
   kInternal,           // XX000
 };

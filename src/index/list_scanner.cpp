@@ -38,6 +38,8 @@ void ListScanner::Begin(std::span<const SegmentView> segments, const PreparedQue
   upper_scale_ = upper_scale;
   lists_.clear();
   masks_.clear();
+  // What a reader that threw has left.
+  for (FrameSet& frames : frames_) frames.Clear();
   scan_.Clear();
   read_.Clear();
   batch_lists_ = 1;

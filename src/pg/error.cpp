@@ -24,6 +24,8 @@ int SqlState(Code code) {
       return ERRCODE_INSUFFICIENT_PRIVILEGE;
     case Code::kNotFound:
       return ERRCODE_UNDEFINED_FILE;
+    case Code::kConfiguration:
+      return ERRCODE_CONFIG_FILE_ERROR;
     case Code::kCancelled:
       return ERRCODE_QUERY_CANCELED;
     case Code::kInternal:

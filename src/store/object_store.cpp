@@ -43,6 +43,12 @@ Status CheckName(std::string_view name) {
   return {};
 }
 
+Status CheckRecord(std::string_view name, std::span<const uint8_t> value) {
+  VDB_RETURN_IF_ERROR(CheckName(name));
+  if (value.size() <= kMaxRecordBytes) return {};
+  return InvalidArgument(StrCat("a record of ", value.size(), " bytes: at most ", kMaxRecordBytes));
+}
+
 Status CheckRanges(std::span<const RangeRequest> requests) {
   for (const RangeRequest& request : requests) {
     const uint64_t size = request.object->size;

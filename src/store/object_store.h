@@ -148,6 +148,9 @@ class ObjectStore {
 /// Errors: kInvalidArgument.
 Status CheckName(std::string_view name);
 
+/// kInvalidArgument unless `name` may name a record and `value` fits one.
+Status CheckRecord(std::string_view name, std::span<const uint8_t> value);
+
 /// kInvalidArgument when a range is empty or not inside its object.
 Status CheckRanges(std::span<const RangeRequest> requests);
 

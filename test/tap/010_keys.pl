@@ -141,6 +141,17 @@ error_like($search, qr/data key of index "t_v": wrong master key "b"\nDETAIL:.*\
 write_keys("b:$key_b", 'b:tooshort');
 $node->restart;
 error_like($search, qr/data key of index "t_v": "vdb\.master_key_file" gave no usable keys: .*malformed key in line 2/, 'malformed key');
+write_keys("b:$key_b");
+foreach my $mode (0640, 0604, 0700 | 0001, 0660)
+{
+	chmod $mode, $file;
+	$node->reload;
+	error_like("\\set VERBOSITY verbose\n$search",
+		qr/ERROR:  F0000: .*index "t_v": could not read the master keys.*\nDETAIL:  It is accessible to its group or to everyone\.\nHINT:  .*0600/,
+		sprintf 'mode %04o', $mode);
+}
+chmod 0400, $file;
+result_is($search, $nearest, 'mode 0400');
 unlink $file;
 $node->restart;
 my $message = error_like($search, qr/index "t_v": could not read the master keys.*DETAIL:  No such file/s,

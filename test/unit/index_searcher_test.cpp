@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <stdexcept>
 
 #include "index_samples.h"
 #include "quant/rabitq.h"
@@ -212,6 +213,55 @@ TEST(Searcher, SurvivesAFailingReader) {
     }
   }
   EXPECT_GE(failures, 10u);
+}
+
+// Counts the frames it is asked for, and throws in one call of Pin: the server's errors are
+// exceptions.
+class ThrowingReader final : public ScatteredReader {
+ public:
+  using ScatteredReader::ScatteredReader;
+  Status Pin(std::span<const FrameRef> frames, const uint8_t** addresses) override {
+    wanted += frames.size();
+    if (++calls == throw_at) throw std::runtime_error("an error of the server");
+    return ScatteredReader::Pin(frames, addresses);
+  }
+  size_t calls = 0, throw_at = 0, wanted = 0;
+};
+
+// A searcher is used again after an exception has gone through it: the next search wants the frames
+// that it would want anyway and no others.
+TEST(Searcher, StartsAfreshAfterAnException) {
+  const Matrix base = Clustered(2000, 64, 10, kSeed);
+  MemoryIndexOptions options;
+  options.lists = 10;
+  const MemoryIndex index = BuildIndex(base, options);
+  const float* query = base.row(7);
+  const auto exact = [&](RowId row) -> std::optional<double> {
+    return index.Distance(query, index.MatrixRow(row));
+  };
+  // Over two segments, of which the second is not searched the next time.
+  const auto search = [&](Searcher* searcher, ThrowingReader* reader, size_t segments) {
+    const SegmentView view{index.view().routing, reader};
+    const std::vector<SegmentView> views(segments, view);
+    reader->calls = reader->wanted = 0;
+    searcher->Begin(views, query, {});
+    std::vector<Emitted> rows;
+    EXPECT_TRUE(Drain(searcher, 100, exact, &rows).ok());
+    return reader->wanted;
+  };
+  ThrowingReader reader(index);
+  Searcher fresh(index.space(), index.layout());
+  const size_t one = search(&fresh, &reader, 1), two = search(&fresh, &reader, 2);
+  const size_t calls = reader.calls;
+  ASSERT_GE(calls, 4u);
+  for (size_t nth = 1; nth <= calls; ++nth) {
+    Searcher searcher(index.space(), index.layout());
+    reader.throw_at = nth;
+    EXPECT_THROW(search(&searcher, &reader, 2), std::runtime_error);
+    reader.throw_at = 0;
+    EXPECT_EQ(search(&searcher, &reader, 1), one) << nth;
+    EXPECT_EQ(search(&searcher, &reader, 2), two) << nth;
+  }
 }
 
 TEST(Searcher, StopsWhenAskedTo) {

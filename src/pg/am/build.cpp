@@ -82,6 +82,7 @@ class Builder {
   void BuildDelta(const index::Space& space);
   void BuildSegment(const index::Space& space, Sample sample);
   void MakeKey();
+  void LeaveEmpty();
   void WriteMeta(ForkNumber fork);
 
   Relation heap_, index_;
@@ -203,6 +204,13 @@ void Builder::WriteMeta(ForkNumber fork) {
   });
 }
 
+/// The rows that were sampled have gone since, as a concurrent build's second snapshot or the end
+/// of an old transaction may show: an index without segments, and the sample's mean to begin with.
+void Builder::LeaveEmpty() {
+  std::memset(meta_.uuid, 0, sizeof(meta_.uuid));
+  meta_.wrapped_key = {};
+}
+
 /// Few rows: all go to the delta.
 void Builder::BuildDelta(const index::Space& space) {
   struct State {
@@ -300,6 +308,10 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
 
   SetPhase(kPhaseSort);
   sorted.Sort();
+  if (index_rows_ == 0) {
+    sorted.End();
+    return LeaveEmpty();
+  }
 
   SetPhase(kPhaseWrite);
   SegmentShape shape = {};

@@ -28,6 +28,21 @@ relopt_enum_elt_def bool_names[] = {{"on", static_cast<int>(BoolOption::kOn)},
 
 constexpr int kDefaultCodeBits = 5;
 
+/// Turning encryption off is as much a superuser's business by the option as by the setting.
+/// Checked where an option is set; what the catalog holds has been checked, so that an owner can
+/// REINDEX. A command runs as the table's owner, and is asked for by the outer user: a superuser
+/// who restores a dump, say.
+void RequireMayEncryptSo(const IndexOptions& options) {
+  if (options.encrypt_at_rest != static_cast<int>(BoolOption::kOff) || !settings.encrypt_at_rest ||
+      superuser() || superuser_arg(GetOuterUserId())) {
+    return;
+  }
+  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                  errmsg("permission denied to turn off the encryption of an index"),
+                  errhint("Must be superuser, while \"vdb.encrypt_at_rest\" is on. A superuser can "
+                          "set it for a database or a role.")));
+}
+
 }  // namespace
 
 void DefineSearchSettings() {
@@ -80,8 +95,10 @@ bytea* ParseIndexOptions(Datum reloptions, bool validate) {
       {"chunk_size", RELOPT_TYPE_INT, offsetof(IndexOptions, chunk_size)},
       {"encrypt_at_rest", RELOPT_TYPE_ENUM, offsetof(IndexOptions, encrypt_at_rest)},
   };
-  return static_cast<bytea*>(build_reloptions(reloptions, validate, options_kind,
-                                              sizeof(IndexOptions), table, lengthof(table)));
+  auto* parsed = static_cast<bytea*>(build_reloptions(
+      reloptions, validate, options_kind, sizeof(IndexOptions), table, lengthof(table)));
+  if (validate && parsed != nullptr) RequireMayEncryptSo(*reinterpret_cast<IndexOptions*>(parsed));
+  return parsed;
 }
 
 IndexOptions OptionsOf(Relation index) {

@@ -89,17 +89,21 @@ class BulkDelete {
     });
   }
 
-  /// One record: the TID page and the pages with the dead counts of the lists on it (at most two).
+  /// One record for each page of dead counts: it, and the bits of its lists on the TID page. Nearly
+  /// always one; a reader between two of them sees bits and counts that agree.
   void MarkDead(const TidPageRef& ref, const SegmentEntry& entry, Buffer buffer,
                 const uint32_t* dead) {
-    GenericXLogState* state = GenericXLogStart(index_);
-    TidBlock* blocks = TidBlocksOf(GenericXLogRegisterBuffer(state, buffer, 0));
-    for (uint32_t b = 0; b < ref.n_blocks; b++) {
-      blocks[b].SetDeadMask(blocks[b].DeadMask() | dead[b]);
-    }
-    Buffer count_buffers[2] = {InvalidBuffer, InvalidBuffer};
-    uint32_t* counts[2] = {nullptr, nullptr};
-    uint32_t first_page = 0;
+    GenericXLogState* state = nullptr;
+    TidBlock* blocks = nullptr;
+    Buffer count_buffer = InvalidBuffer;
+    uint32_t* counts = nullptr;
+    uint32_t count_page = 0;
+    const auto finish = [&] {
+      if (state == nullptr) return;
+      GenericXLogFinish(state);
+      UnlockReleaseBuffer(count_buffer);
+      state = nullptr;
+    };
     uint32_t list = ListOfSlot(ref, entry);
     uint32_t list_end = list_end_;
     for (uint32_t b = 0; b < ref.n_blocks; b++) {
@@ -108,23 +112,21 @@ class BulkDelete {
         list_end += (entry.list_rows[list] + kTidBlockSlots - 1) / kTidBlockSlots * kTidBlockSlots;
       }
       if (dead[b] == 0) continue;
-      const uint32_t page = list / kDeadCountsPerPage;
-      if (!BufferIsValid(count_buffers[0])) first_page = page;
-      const uint32_t which = page - first_page;
-      if (!BufferIsValid(count_buffers[which])) {
-        count_buffers[which] = ReadBuffer(index_, entry.header.dead + page);
-        LockBuffer(count_buffers[which], BUFFER_LOCK_EXCLUSIVE);
-        CheckPage(index_, count_buffers[which], PageKind::kListDead, entry.header.segment);
-        counts[which] = reinterpret_cast<uint32_t*>(
-            PayloadOf(GenericXLogRegisterBuffer(state, count_buffers[which], 0)));
+      if (state == nullptr || count_page != list / kDeadCountsPerPage) {
+        finish();
+        count_page = list / kDeadCountsPerPage;
+        count_buffer = ReadBuffer(index_, entry.header.dead + count_page);
+        LockBuffer(count_buffer, BUFFER_LOCK_EXCLUSIVE);
+        CheckPage(index_, count_buffer, PageKind::kListDead, entry.header.segment);
+        state = GenericXLogStart(index_);
+        blocks = TidBlocksOf(GenericXLogRegisterBuffer(state, buffer, 0));
+        counts = reinterpret_cast<uint32_t*>(
+            PayloadOf(GenericXLogRegisterBuffer(state, count_buffer, 0)));
       }
-      counts[which][list % kDeadCountsPerPage] +=
-          static_cast<uint32_t>(__builtin_popcount(dead[b]));
+      blocks[b].SetDeadMask(blocks[b].DeadMask() | dead[b]);
+      counts[list % kDeadCountsPerPage] += static_cast<uint32_t>(__builtin_popcount(dead[b]));
     }
-    GenericXLogFinish(state);
-    for (Buffer b : count_buffers) {
-      if (BufferIsValid(b)) UnlockReleaseBuffer(b);
-    }
+    finish();
   }
 
   /// The list of the page's first slot; its end to list_end_. The walk is in slot order, so the

@@ -198,6 +198,21 @@ Status Collect(int fd, Child* child, SecretText* text) {
   return {};
 }
 
+constexpr const char* kFileAccessHint =
+    "Its permissions must be u=rw (0600) or less if the database user owns it, or u=rw,g=r (0640) "
+    "or less if root does.";
+
+/// Who may own the file of master keys, and who else may touch it: as for ssl_key_file. Null: it is
+/// in order.
+const char* FileAccessFault(const struct stat& info) {
+  if (info.st_uid != geteuid() && info.st_uid != 0)
+    return "It is owned neither by the database user nor by root.";
+  const mode_t forbidden =
+      info.st_uid == geteuid() ? S_IRWXG | S_IRWXO : S_IWGRP | S_IXGRP | S_IRWXO;
+  return (info.st_mode & forbidden) != 0 ? "It is accessible to its group or to everyone."
+                                         : nullptr;
+}
+
 }  // namespace
 
 Result<std::string> RunKeyCommand(const char* command) {
@@ -236,12 +251,8 @@ Result<std::string> ReadKeyFile(const char* path) {
   if (file.get() < 0 || fstat(file.get(), &info) != 0)
     return Status(Code::kNotFound, kWhat).WithDetail(StrCat(std::strerror(errno), "."));
   if (!S_ISREG(info.st_mode)) return InvalidArgument(kWhat).WithDetail("It is no regular file.");
-  if ((info.st_mode & (S_IROTH | S_IWOTH)) != 0) {
-    Call([] {
-      ereport(LOG, (errmsg("the file of \"vdb.master_key_file\" is accessible to everyone"),
-                    errhint("Its permissions should be u=rw (0600) or u=rw,g=r (0640).")));
-    });
-  }
+  if (const char* const fault = FileAccessFault(info))
+    return Status(Code::kConfiguration, kWhat).WithDetail(fault).WithHint(kFileAccessHint);
   SecretText text;
   ssize_t n;
   do {
