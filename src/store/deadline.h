@@ -31,7 +31,7 @@ class Deadline {
     return static_cast<int>(std::clamp<int64_t>(std::min(ms, RemainingMs()), 0, INT_MAX));
   }
   /// The earlier of two.
-  Deadline Min(Deadline other) const { return Deadline(std::min(at_ms_, other.at_ms_)); }
+  Deadline Earlier(Deadline other) const { return Deadline(std::min(at_ms_, other.at_ms_)); }
 
  private:
   explicit Deadline(int64_t at_ms) : at_ms_(at_ms) {}

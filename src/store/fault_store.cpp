@@ -121,7 +121,7 @@ Status FaultStore::Fail(Fault fault, std::string_view object, Deadline deadline)
     case Fault::kDiskFull:
       return error(Code::kDiskFull, "no space left on device");
     case Fault::kSlow: {
-      const Deadline slow = Deadline::After(slow_ms_).Min(deadline);
+      const Deadline slow = Deadline::After(slow_ms_).Earlier(deadline);
       while (!slow.Expired()) VDB_RETURN_IF_ERROR(waiter_->Wait(-1, slow.WaitMs(1000)));
       return deadline.Expired() ? error(Code::kUnavailable, "timed out") : Status();
     }

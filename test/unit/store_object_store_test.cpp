@@ -75,7 +75,7 @@ TEST(Deadline, CountsDown) {
   const Deadline soon = Deadline::After(50);
   EXPECT_FALSE(soon.Expired());
   EXPECT_LE(soon.WaitMs(1000), 50);
-  EXPECT_LE(Deadline::Never().Min(soon).RemainingMs(), 50);
+  EXPECT_LE(Deadline::Never().Earlier(soon).RemainingMs(), 50);
 }
 
 TEST(PollWaiter, ReturnsAfterTheTimeOrWhenReadable) {
