@@ -6,7 +6,7 @@ set -eu
 pg=${PG_MAJOR:-15}
 packages="g++ clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cmake make ninja-build pkg-config
   python3 perl postgresql-$pg postgresql-server-dev-$pg postgresql-$pg-pgtap libipc-run-perl
-  libhwy-dev libcbor-dev libsodium-dev nlohmann-json3-dev librust-blake3-dev libgtest-dev"
+  libhwy-dev libcbor-dev libsodium-dev libcurl4-openssl-dev nlohmann-json3-dev librust-blake3-dev libgtest-dev"
 # Certificates and signed requests of the tests of remote stores.
 packages="$packages openssl curl"
 # npm fetches what those tests hold our formats against, and the larger real data set of the benchmark.
