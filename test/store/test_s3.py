@@ -266,7 +266,7 @@ class OtherSigners(S3Test):
 
         def curl(*arguments):
             credentials = self.s3.credentials
-            command = ["curl", "-s", "--aws-sigv4", f"aws:amz:{self.s3.region}:s3", "--user"]
+            command = ["curl", "-s", "--noproxy", "*", "--aws-sigv4", f"aws:amz:{self.s3.region}:s3", "--user"]
             command += [f"{credentials.access_key_id}:{credentials.secret_access_key}", *arguments]
             return subprocess.run(command, capture_output=True, timeout=60).stdout
 

@@ -117,7 +117,7 @@ def serve_range(request, body, headers=()):
     headers = [*headers, ("accept-ranges", "bytes")]
     match = re.fullmatch(r"bytes=(\d*)-(\d*)", request.range or "")
     if match is None or match.groups() == ("", ""):
-        return Response(200, body, headers)
+        return Response(200, body[:], headers)
     size = len(body)
     if match[1]:
         first = int(match[1])

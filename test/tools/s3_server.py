@@ -16,13 +16,12 @@ program it prints {"url", "admin", "bucket", "region", "access_key_id", "secret_
 """
 
 import argparse
+import http.client
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
-
-import http.client
 
 import npm_packages
 import sigv4
@@ -46,7 +45,10 @@ class S3Server(FaultServer):
         kept = pathlib.Path(directory or self._temporary.name)
         script = REPO / "test/store/node/s3rver.mjs"
         command = ["node", "--no-deprecation", str(script), str(folder), str(kept), bucket]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except OSError as error:
+            raise npm_packages.Unavailable(f"node cannot be run ({type(error).__name__})") from error
         try:
             port = json.loads(self._process.stdout.readline())["port"]
             self.front = S3Front(port, kept, bucket, self.credentials, region)
