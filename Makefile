@@ -108,7 +108,7 @@ OBJS := $(patsubst $(TOP)/%.cpp,%.o,$(sort $(shell find $(TOP)/src/pg -name '*.c
 PGFILEDESC = "vdb_ext - vector index access method"
 
 # The shared libraries that libvdbcore.a calls.
-CORE_LIBS := $(shell pkg-config --libs libhwy libcbor libsodium) \
+CORE_LIBS := $(shell pkg-config --libs libhwy libcbor libsodium libcurl) \
 	$(shell pkg-config --libs --silence-errors libblake3)
 PG_CPPFLAGS = -I$(TOP)/src -isystem $(shell $(PG_CONFIG) --includedir-server)
 PG_CXXFLAGS = -std=c++20 -fvisibility=hidden -fvisibility-inlines-hidden -Wall -Wextra -Wshadow \

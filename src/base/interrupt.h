@@ -6,9 +6,10 @@
 
 namespace vdb {
 
-/// Called at least every ~10 ms of CPU time. A default one never stops anything.
+/// Called at least every ~10 ms of CPU time. A default one never stops anything. What `pending`
+/// throws passes through the core, which has nothing to undo but its memory.
 struct InterruptPoll {
-  bool (*pending)(void* arg) noexcept = nullptr;
+  bool (*pending)(void* arg) = nullptr;
   void* arg = nullptr;
 
   /// OK, or kCancelled when the owner wants the work to end.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/prefetch.h"
+#include "simd/list_keys.h"
 
 namespace vdb::index {
 namespace {
@@ -19,6 +20,10 @@ constexpr size_t kBestFirst = 12;
 constexpr size_t kManyRecords = 48;
 
 constexpr size_t kEstimateGroups = 32;
+constexpr size_t kRecordGroup = quant::ExEstimator::kMaxInputs;
+// Of a list's blocks so much is asked for while the list before it is scanned: from there on the
+// scan sees to it.
+constexpr size_t kPrefetchedBlockBytes = 2048;
 // Without a tau, first parts are scanned in steps of so many blocks.
 constexpr uint32_t kBlocksWithoutTau = 2;
 
@@ -82,17 +87,7 @@ Status ListScanner::ScanBatch() {
   WantRecords();
   Status status = Pin();
   const bool without_tau = candidates_->tau() == kInfinity;
-  if (status.ok()) {
-    if (scan_.survivors.size() < scan_.rows) scan_.survivors.resize(scan_.rows);
-    tau_ = candidates_->tau();
-    if (without_tau) upper_bounds_.Reset(candidates_->k());
-    const size_t lists = scan_.entries.size();
-    for (size_t i = 0; i < lists; ++i) {
-      PrefetchRecords(records_.size() * i / lists, records_.size() * (i + 1) / lists);
-      ScanBlocks(&scan_.entries[i]);
-    }
-    TakeRecords(true);
-  }
+  if (status.ok()) ScanLists();
   Unpin();
   if (!status.ok()) return status;
 
@@ -111,7 +106,7 @@ Status ListScanner::Finish() {
   } else if (read_.n_survivors > 0) {
     WantRecords();
     Status status = Pin();
-    if (status.ok()) TakeRecords(false);
+    if (status.ok()) TakeAllRecords();
     Unpin();
     if (!status.ok()) return status;
   }
@@ -157,7 +152,9 @@ void ListScanner::WantBlocks() {
 void ListScanner::WantRecords() {
   const size_t record_bytes = layout_.ex_record_bytes();
   const float tau = candidates_->tau();
-  records_.resize(read_.n_survivors);
+  // One more than can be wanted: each survivor is written, wanted or not, which spares a branch
+  // that nobody can foretell.
+  if (records_.size() < read_.n_survivors + 1) records_.resize(read_.n_survivors + 1);
   size_t n = 0;
   for (const BatchEntry& batch : read_.entries) {
     const ScannedList& list = lists_[batch.number];
@@ -167,17 +164,58 @@ void ListScanner::WantRecords() {
     uint64_t begin = 0, end = 0;  // of the frames that are wanted from `frame` on
     for (size_t i = batch.begin; i < batch.end; ++i) {
       const simd::Survivor& s = read_.survivors[i];
-      if (s.lower_bound >= tau) continue;
+      const bool wanted = s.lower_bound < tau;
       const uint64_t offset = entry.b_offset + uint64_t{s.index} * record_bytes;
-      if (offset >= begin + kFrameBytes || offset + record_bytes > end) {
+      if (wanted & ((offset >= begin + kFrameBytes) | (offset + record_bytes > end))) {
         frame = frames.Want(entry.object, offset, record_bytes);
         begin = offset / kFrameBytes * kFrameBytes;
         end = (offset + record_bytes + kFrameBytes - 1) / kFrameBytes * kFrameBytes;
       }
-      records_[n++] = {s.lower_bound, s.estimate, s.ip, s.index, batch.number, frame, nullptr};
+      records_[n] = {s.lower_bound, s.estimate, s.ip, s.index, batch.number, frame, nullptr};
+      n += wanted;
     }
   }
-  records_.resize(n);
+  n_records_ = n;
+}
+
+// Between any two lists come records that were asked for before the first of them.
+void ListScanner::ScanLists() {
+  if (scan_.survivors.size() < scan_.rows) scan_.survivors.resize(scan_.rows);
+  tau_ = candidates_->tau();
+  if (tau_ == kInfinity) upper_bounds_.Reset(candidates_->k());
+  const size_t lists = scan_.entries.size();
+  size_t taken = 0, asked = MoveBestFirst();
+  const bool best_first = asked > 0;
+  PrefetchRecords(0, asked);
+  for (size_t i = 0; i < lists; ++i) {
+    if (!best_first || i > 0) {
+      const size_t begin = asked;
+      asked += (n_records_ - asked) / (lists - i);
+      PrefetchRecords(begin, asked);
+    }
+    if (i + 1 < lists) PrefetchBlocks(scan_.entries[i + 1]);
+    ScanBlocks(&scan_.entries[i]);
+    TakeRecords(taken, asked);
+    taken = asked;
+    if (best_first && i == 0) KeepRecordsUnderTau(taken);
+    tau_ = std::min(tau_, candidates_->tau());
+  }
+  PrefetchRecords(taken, n_records_);
+  TakeRecords(taken, n_records_);
+}
+
+void ListScanner::TakeAllRecords() {
+  const size_t best = MoveBestFirst();
+  PrefetchRecords(0, best);
+  TakeRecords(0, best);
+  if (best > 0) KeepRecordsUnderTau(best);
+  PrefetchRecords(best, n_records_);
+  TakeRecords(best, n_records_);
+}
+
+void ListScanner::PrefetchBlocks(const BatchEntry& batch) const {
+  const ScannedList& list = lists_[batch.number];
+  Prefetch(frames_[list.segment].At(batch.first_frame, list.entry.a_offset), kPrefetchedBlockBytes);
 }
 
 void ListScanner::ScanBlocks(BatchEntry* batch) {
@@ -241,56 +279,75 @@ void ListScanner::PrefetchRecords(size_t begin, size_t end) {
   }
 }
 
-// Those with the best estimates first: they make tau small, and most of the others need not be
-// looked at.
-void ListScanner::TakeRecords(bool prefetched) {
-  const float best = BestEstimates();
-  if (best < kInfinity) {
-    const auto others = std::partition(records_.begin(), records_.end(),
-                                       [best](const Record& r) { return !(r.estimate > best); });
-    const auto n = static_cast<size_t>(others - records_.begin());
-    if (!prefetched) PrefetchRecords(0, n);
-    for (size_t i = 0; i < n; ++i) TakeRecord(records_[i]);
-    const float tau = candidates_->tau();
-    records_.erase(records_.begin(), others);
-    std::erase_if(records_, [tau](const Record& r) { return r.lower_bound >= tau; });
+// Those with the best estimates make tau small, and then most of the others need not be looked at.
+// Moves about kBestFirst of them to the front, a few more rather than fewer, and returns how many;
+// 0 when there are too few records to choose from. The minima of small groups give the value that
+// separates them without sorting.
+size_t ListScanner::MoveBestFirst() {
+  if (n_records_ < kManyRecords) return 0;
+  alignas(kCacheLine) float minima[kEstimateGroups];
+  alignas(kCacheLine) uint32_t ranks[kEstimateGroups];
+  std::fill_n(minima, kEstimateGroups, kInfinity);
+  for (size_t i = 0; i < n_records_; ++i) {
+    float& minimum = minima[i % kEstimateGroups];
+    minimum = std::min(minimum, records_[i].estimate);
   }
-  if (!prefetched) PrefetchRecords(0, records_.size());
-  for (const Record& record : records_) TakeRecord(record);
+  simd::RankKeys(minima, kEstimateGroups, ranks);
+  float best = kInfinity;
+  for (size_t i = 0; i < kEstimateGroups; ++i) best = ranks[i] == kBestFirst - 1 ? minima[i] : best;
+  if (sorted_.size() < n_records_) sorted_.resize(n_records_);
+  size_t first = 0, behind = n_records_ - 1;
+  for (size_t i = 0; i < n_records_; ++i) {
+    const bool is_best = !(records_[i].estimate > best);
+    sorted_[is_best ? first : behind] = records_[i];
+    first += is_best;
+    behind -= !is_best;
+  }
+  std::swap(records_, sorted_);
+  return first;
 }
 
-// A value that about kBestFirst of the estimates do not exceed, a few more rather than fewer;
-// infinity when there are too few of them to choose from. The minima of small groups give it
-// without sorting.
-float ListScanner::BestEstimates() {
-  const size_t n = records_.size();
-  if (n < kManyRecords) return kInfinity;
-  const size_t groups = std::min(n, kEstimateGroups);
-  minima_.assign(groups, kInfinity);
-  for (size_t start = 0; start < n; start += groups) {
-    const size_t count = std::min(groups, n - start);
-    for (size_t i = 0; i < count; ++i) {
-      minima_[i] = std::min(minima_[i], records_[start + i].estimate);
+void ListScanner::KeepRecordsUnderTau(size_t begin) {
+  const float tau = candidates_->tau();
+  size_t n = begin;
+  for (size_t i = begin; i < n_records_; ++i) {
+    const bool wanted = records_[i].lower_bound < tau;
+    records_[n] = records_[i];
+    n += wanted;
+  }
+  n_records_ = n;
+}
+
+void ListScanner::TakeRecords(size_t begin, size_t end) {
+  const size_t record_bytes = layout_.ex_record_bytes();
+  while (begin < end) {
+    const float tau = candidates_->tau();
+    const Record* records[kRecordGroup];
+    size_t n = 0;
+    for (; begin < end && n < kRecordGroup; ++begin) {
+      records[n] = &records_[begin];
+      n += records_[begin].lower_bound < tau;
+    }
+    quant::ExEstimator::Input inputs[kRecordGroup];
+    quant::Estimate estimates[kRecordGroup];
+    for (size_t i = 0; i < n; ++i) {
+      const ScannedList& list = lists_[records[i]->list];
+      inputs[i] = {records[i]->address, records[i]->ip, list.terms.add, list.terms.ex_error};
+      const uint64_t offset = list.entry.b_offset + uint64_t{records[i]->row} * record_bytes;
+      if (offset % kFrameBytes + record_bytes > kFrameBytes) {
+        const size_t bytes = kRecordGroup * record_bytes;
+        if (scratch_.size() < bytes) scratch_.Reset(bytes);
+        uint8_t* copy = scratch_.data() + i * record_bytes;
+        frames_[list.segment].Copy(records[i]->frame, offset, record_bytes, copy);
+        inputs[i].record = copy;
+      }
+    }
+    query_->ex_estimator()(inputs, n, estimates);
+    for (size_t i = 0; i < n; ++i) {
+      const quant::Estimate& e = estimates[i];
+      Take(&lists_[records[i]->list], records[i]->row, e.value - e.error, e.value + e.error);
     }
   }
-  std::nth_element(minima_.begin(), minima_.begin() + kBestFirst - 1, minima_.end());
-  return minima_[kBestFirst - 1];
-}
-
-void ListScanner::TakeRecord(const Record& record) {
-  if (record.lower_bound >= candidates_->tau()) return;
-  const size_t record_bytes = layout_.ex_record_bytes();
-  ScannedList* list = &lists_[record.list];
-  const uint64_t offset = list->entry.b_offset + uint64_t{record.row} * record_bytes;
-  const uint8_t* ex = record.address;
-  if (offset % kFrameBytes + record_bytes > kFrameBytes) {
-    if (scratch_.size() < record_bytes) scratch_.Reset(record_bytes);
-    frames_[list->segment].Copy(record.frame, offset, record_bytes, scratch_.data());
-    ex = scratch_.data();
-  }
-  const quant::Estimate e =
-      query_->ex_estimator()(ex, record.ip, list->terms.add, list->terms.ex_error);
-  Take(list, record.row, e.value - e.error, e.value + e.error);
 }
 
 void ListScanner::Take(ScannedList* list, uint32_t row, float lower_bound, float upper_bound) {

@@ -2,9 +2,9 @@
 /// ex records of what they leave. It remembers what it took from each list, so that scanning a list
 /// again under a larger tau takes the others only.
 ///
-/// Lists are scanned in small batches, and the ex records of one batch are read while the blocks of
-/// the next are scanned: one pin serves both, and the memory latency of each passes during the
-/// other.
+/// Lists are scanned in small batches, and the ex records of one batch are read between the lists
+/// of the next: one pin serves both, the memory latency of each passes during the other, and each
+/// list is scanned under the tau that the records before it have made.
 #pragma once
 
 #include <cstdint>
@@ -51,8 +51,8 @@ class ListScanner {
   Status Finish();
 
  private:
-  // tau is up to two batches behind, which lets a few more rows survive: so batches begin small and
-  // stay small.
+  // A batch's records make tau smaller only for the lists of the next, which lets a few more rows
+  // survive: so batches begin small and stay small.
   static constexpr size_t kBatchLists = 8;
   static constexpr uint64_t kBatchRows = 4096;
 
@@ -92,11 +92,14 @@ class ListScanner {
   void WantRecords();
   Status Pin();
   void Unpin();
+  void ScanLists();
   void ScanBlocks(BatchEntry* entry);
+  void PrefetchBlocks(const BatchEntry& entry) const;
   void PrefetchRecords(size_t begin, size_t end);
-  void TakeRecords(bool prefetched);
-  float BestEstimates();
-  void TakeRecord(const Record& record);
+  size_t MoveBestFirst();
+  void KeepRecordsUnderTau(size_t begin);
+  void TakeRecords(size_t begin, size_t end);
+  void TakeAllRecords();
   void TakeFirstParts();
   void TakeRest(const BatchEntry& entry);
   void FinishRead();
@@ -116,12 +119,13 @@ class ListScanner {
   size_t batch_lists_ = 1;
 
   std::vector<FrameSet> frames_;  // of each segment
-  std::vector<Record> records_;
+  std::vector<Record> records_;   // as long as ever needed, as is sorted_
+  std::vector<Record> sorted_;
+  size_t n_records_ = 0;
   SmallestK upper_bounds_;  // of first parts, until there is a tau
   float tau_ = 0;           // while blocks are scanned
-  std::vector<float> minima_;
   std::vector<uint32_t> rest_;
-  AlignedBuffer<uint8_t> scratch_;  // a block or record that lies in two frames
+  AlignedBuffer<uint8_t> scratch_;  // a block or some records that lie in two frames
 };
 
 }  // namespace vdb::index

@@ -32,30 +32,49 @@ class ExEstimator {
                    (table * table * (1.0f / 48) + coordinates * coordinates * (1.0f / 144));
   }
 
-  /// As ExEstimate. ex: an ex record, unaligned.
+  /// One ex record and what its estimate is made of.
+  struct Input {
+    const uint8_t* record;  // unaligned
+    float ip, g_add, g_error;
+  };
+  static constexpr size_t kMaxInputs = 16;
+
+  /// As ExEstimate for each of n <= kMaxInputs records; out (n,).
+  void operator()(const Input* in, size_t n, Estimate* out) const noexcept {
+    const size_t factor_bytes = short_factors_ ? 8 : 12;
+    const uint8_t* codes[kMaxInputs];
+    for (size_t i = 0; i < n; ++i) codes[i] = in[i].record + factor_bytes;
+    float extra[kMaxInputs];
+    simd::ExDots(query_, codes, n, ex_bits_, extra);
+    for (size_t i = 0; i < n; ++i) out[i] = Finish(in[i], extra[i]);
+  }
   Estimate operator()(const uint8_t* ex, float ip, float g_add, float g_error) const noexcept {
-    float add, rescale, error;
-    std::memcpy(&add, ex, 4);
-    const uint8_t* codes = ex + 8;
-    if (short_factors_) {
-      uint16_t bits[2];
-      std::memcpy(bits, ex + 4, 4);
-      rescale = BfloatToFloat(bits[0]);
-      error = BfloatToFloat(bits[1]);
-    } else {
-      std::memcpy(&rescale, ex + 4, 4);
-      std::memcpy(&error, ex + 8, 4);
-      codes += 4;
-    }
-    const float extra = simd::ExDot(query_, codes, ex_bits_);
-    // <x, q> in two parts that each stay small when q's coordinates have a large sum.
-    const float product = top_ * (ip - half_sum_) + (extra - ex_centre_);
-    const float code = error * g_error;
-    return {add + g_add + rescale * product,
-            std::sqrt(code * code + rescale * rescale * rounding_sq_)};
+    const Input in = {ex, ip, g_add, g_error};
+    Estimate out;
+    (*this)(&in, 1, &out);
+    return out;
   }
 
  private:
+  Estimate Finish(const Input& in, float extra) const noexcept {
+    float add, rescale, error;
+    std::memcpy(&add, in.record, 4);
+    if (short_factors_) {
+      uint16_t bits[2];
+      std::memcpy(bits, in.record + 4, 4);
+      rescale = BfloatToFloat(bits[0]);
+      error = BfloatToFloat(bits[1]);
+    } else {
+      std::memcpy(&rescale, in.record + 4, 4);
+      std::memcpy(&error, in.record + 8, 4);
+    }
+    // <x, q> in two parts that each stay small when q's coordinates have a large sum.
+    const float product = top_ * (in.ip - half_sum_) + (extra - ex_centre_);
+    const float code = error * in.g_error;
+    return {add + in.g_add + rescale * product,
+            std::sqrt(code * code + rescale * rescale * rounding_sq_)};
+  }
+
   simd::ScanQuery query_{};
   uint32_t ex_bits_ = 0;
   bool short_factors_ = false;

@@ -217,34 +217,34 @@ void RankOf(const int8_t* q8, const int8_t* interleaved, const int32_t* sums, si
 
 #endif
 
-float ExDotOf(const ScanQuery& q, const uint8_t* codes, uint32_t ex_bits) {
-  int32_t sum = 0;
+template <uint32_t kBits>
+void ExDotsOfBits(const ScanQuery& query, const uint8_t* const* codes, size_t n, float* out) {
+  const ScanQuery q = query;
+  for (size_t r = 0; r < n; ++r) {
+    out[r] = q.q8_step * static_cast<float>(ExSum<kBits>(codes[r], q.q8, q.dim));
+  }
+}
+
+void ExDotsOf(const ScanQuery& q, const uint8_t* const* codes, size_t n, uint32_t ex_bits,
+              float* out) {
   switch (ex_bits) {
     case 1:
-      sum = ExSum<1>(codes, q.q8, q.dim);
-      break;
+      return ExDotsOfBits<1>(q, codes, n, out);
     case 2:
-      sum = ExSum<2>(codes, q.q8, q.dim);
-      break;
+      return ExDotsOfBits<2>(q, codes, n, out);
     case 3:
-      sum = ExSum<3>(codes, q.q8, q.dim);
-      break;
+      return ExDotsOfBits<3>(q, codes, n, out);
     case 4:
-      sum = ExSum<4>(codes, q.q8, q.dim);
-      break;
+      return ExDotsOfBits<4>(q, codes, n, out);
     case 5:
-      sum = ExSum<5>(codes, q.q8, q.dim);
-      break;
+      return ExDotsOfBits<5>(q, codes, n, out);
     case 6:
-      sum = ExSum<6>(codes, q.q8, q.dim);
-      break;
+      return ExDotsOfBits<6>(q, codes, n, out);
     case 7:
-      sum = ExSum<7>(codes, q.q8, q.dim);
-      break;
+      return ExDotsOfBits<7>(q, codes, n, out);
     default:
-      break;
+      return;
   }
-  return q.q8_step * static_cast<float>(sum);
 }
 
 float DotInt8Of(const float* q, const int8_t* c, size_t dim) {
@@ -273,12 +273,13 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace vdb::simd {
 
-HWY_EXPORT(ExDotOf);
+HWY_EXPORT(ExDotsOf);
 HWY_EXPORT(RankOf);
 HWY_EXPORT(DotInt8Of);
 
-float ExDot(const ScanQuery& q, const uint8_t* ex_codes, uint32_t ex_bits) noexcept {
-  return HWY_DYNAMIC_DISPATCH(ExDotOf)(q, ex_codes, ex_bits);
+void ExDots(const ScanQuery& q, const uint8_t* const* ex_codes, size_t n, uint32_t ex_bits,
+            float* out) noexcept {
+  HWY_DYNAMIC_DISPATCH(ExDotsOf)(q, ex_codes, n, ex_bits, out);
 }
 
 void InterleaveCentroids(const int8_t* rows, size_t n, size_t dim, int8_t* interleaved,

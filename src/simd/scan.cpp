@@ -3,6 +3,8 @@
 
 #include <bit>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 #include "base/half.h"
 #include "simd/targets.h"
@@ -29,15 +31,22 @@ inline constexpr size_t kPassBytes = 1024 * 4;
 // alone, free from L2. What is fetched beyond the last block is often the next list.
 inline constexpr size_t kPrefetchBytes = 2048;
 
-/// What a block's lanes come to, in the order of the lanes.
-struct alignas(64) BlockResult {
-  float lower_bound[kLanes], estimate[kLanes], ip[kLanes];
+// Blocks are scanned so many at a time, and their survivors collected after that: a branch on what
+// a block holds would have to wait for the block to arrive from memory, and the next ones with it.
+inline constexpr size_t kRunBlocks = 8;
+
+/// What the lanes of a run of blocks come to, in order.
+struct alignas(64) RunResult {
+  float lower_bound[kRunBlocks * kLanes], estimate[kRunBlocks * kLanes], ip[kRunBlocks * kLanes];
+  // Numbers of the lanes that survive; vectors are stored beyond their end.
+  uint32_t survivors[kRunBlocks * kLanes + kLanes];
 };
 
 #if HWY_TARGET == HWY_SCALAR
 
+template <bool kLong>
 HWY_INLINE uint32_t ScanBlock(const ScanQuery& q, const uint8_t* block, float g_add, float g_error,
-                              float tau, BlockResult* result) {
+                              float tau, size_t first, RunResult* result) {
   uint32_t sums[kLanes] = {};
   const uint8_t* codes = block;
   for (size_t g = 0; g < q.dim / 4; ++g) {
@@ -59,9 +68,9 @@ HWY_INLINE uint32_t ScanBlock(const ScanQuery& q, const uint8_t* block, float g_
     const float estimate = f_add[i] + g_add + BfloatToFloat(f_rescale[i]) * (ip - q.sum * 0.5f);
     const float lower_bound = estimate - BfloatToFloat(f_error[i]) * g_error;
     under |= static_cast<uint32_t>(lower_bound < tau) << i;
-    result->lower_bound[i] = lower_bound;
-    result->estimate[i] = estimate;
-    result->ip[i] = ip;
+    result->lower_bound[first + i] = lower_bound;
+    result->estimate[first + i] = estimate;
+    result->ip[first + i] = ip;
   }
   return under;
 }
@@ -93,7 +102,7 @@ HWY_INLINE void SumPass(const uint8_t* HWY_RESTRICT codes, const uint8_t* HWY_RE
   // all_*: both bytes of each 16 bits together, the odd one counting 256-fold, modulo 65536;
   // odd_*: the odd bytes alone. The even ones come out at the end, for one operation less.
   WordVec all_low = hn::Zero(d16), odd_low = all_low, all_high = all_low, odd_high = all_low;
-  for (size_t i = 0; i < bytes; i += kByteLanes) {
+  const auto add = [&](size_t i) HWY_ATTR {
     if constexpr (kByteLanes >= 32) hwy::Prefetch(codes + i + kPrefetchBytes);
     const ByteVec code = hn::Load(d8, codes + i);
     const ByteVec entries = hn::Load(d8, table + i);
@@ -106,6 +115,14 @@ HWY_INLINE void SumPass(const uint8_t* HWY_RESTRICT codes, const uint8_t* HWY_RE
     odd_low = hn::Add(odd_low, hn::ShiftRight<8>(low_values));
     all_high = hn::Add(all_high, high_values);
     odd_high = hn::Add(odd_high, hn::ShiftRight<8>(high_values));
+  };
+  // 64 dimensions a step: dim is a multiple of that.
+  static_assert(256 % (4 * kByteLanes) == 0);
+  for (size_t i = 0; i < bytes; i += 4 * kByteLanes) {
+    add(i);
+    add(i + kByteLanes);
+    add(i + 2 * kByteLanes);
+    add(i + 3 * kByteLanes);
   }
   const WordVec even_low = hn::Sub(all_low, hn::ShiftLeft<8>(odd_low));
   const WordVec even_high = hn::Sub(all_high, hn::ShiftLeft<8>(odd_high));
@@ -146,15 +163,23 @@ HWY_INLINE FloatVec LoadBfloat(const uint8_t* p) {
   return hn::BitCast(FloatTag(), hn::ShiftLeft<16>(bits));
 }
 
-// Bit i of the result: lane i's lower bound is under tau. Fills *result only if any is.
+// Calls body(0), body(1) .. as constants: what they index stays in registers.
+template <size_t... kIndex, class Body>
+HWY_INLINE void Unrolled(std::index_sequence<kIndex...>, const Body& body) {
+  (body(std::integral_constant<size_t, kIndex>()), ...);
+}
+
+// Writes result [first, first + 32). Bit i: lane i's lower bound is under tau. kLong: more than one
+// pass.
+template <bool kLong>
 HWY_INLINE uint32_t ScanBlock(const ScanQuery& q, const uint8_t* block, float g_add, float g_error,
-                              float tau, BlockResult* result) {
+                              float tau, size_t first, RunResult* result) {
   const size_t code_bytes = q.dim * 4;
   WordVec words[kWordVecs];
   UintVec sums[kFloatVecs];
-  SumPass(block, q.table, HWY_MIN(code_bytes, kPassBytes), words);
+  SumPass(block, q.table, kLong ? kPassBytes : code_bytes, words);
   Widen(words, sums);
-  for (size_t start = kPassBytes; start < code_bytes; start += kPassBytes) {
+  for (size_t start = kPassBytes; kLong && start < code_bytes; start += kPassBytes) {
     UintVec more[kFloatVecs];
     SumPass(block + start, q.table + start, HWY_MIN(code_bytes - start, kPassBytes), words);
     Widen(words, more);
@@ -165,30 +190,24 @@ HWY_INLINE uint32_t ScanBlock(const ScanQuery& q, const uint8_t* block, float g_
   const uint8_t* f_add = block + code_bytes;
   const uint8_t* f_rescale = f_add + kLanes * 4;
   const uint8_t* f_error = f_rescale + kLanes * 2;
-  FloatVec ip[kFloatVecs], estimate[kFloatVecs], lower_bound[kFloatVecs];
   uint64_t under = 0;
-  for (size_t i = 0; i < kFloatVecs; ++i) {
-    const size_t lane = i * kFloatLanes;
-    ip[i] = hn::MulAdd(hn::ConvertTo(df, hn::BitCast(IntTag(), sums[i])), hn::Set(df, q.step),
-                       hn::Set(df, q.bias));
-    const FloatVec add = hn::Load(df, reinterpret_cast<const float*>(f_add) + lane);
-    estimate[i] =
-        hn::MulAdd(LoadBfloat(f_rescale + lane * 2), hn::Sub(ip[i], hn::Set(df, q.sum * 0.5f)),
+  Unrolled(std::make_index_sequence<kFloatVecs>(), [&](auto i) HWY_ATTR {
+    constexpr size_t kLane = i * kFloatLanes;
+    const FloatVec ip = hn::MulAdd(hn::ConvertTo(df, hn::BitCast(IntTag(), sums[i])),
+                                   hn::Set(df, q.step), hn::Set(df, q.bias));
+    const FloatVec add = hn::Load(df, reinterpret_cast<const float*>(f_add) + kLane);
+    const FloatVec estimate =
+        hn::MulAdd(LoadBfloat(f_rescale + kLane * 2), hn::Sub(ip, hn::Set(df, q.sum * 0.5f)),
                    hn::Add(add, hn::Set(df, g_add)));
-    lower_bound[i] =
-        hn::NegMulAdd(LoadBfloat(f_error + lane * 2), hn::Set(df, g_error), estimate[i]);
+    const FloatVec lower_bound =
+        hn::NegMulAdd(LoadBfloat(f_error + kLane * 2), hn::Set(df, g_error), estimate);
     uint64_t bits = 0;
-    hn::StoreMaskBits(df, hn::Lt(lower_bound[i], hn::Set(df, tau)),
-                      reinterpret_cast<uint8_t*>(&bits));
-    under |= bits << lane;
-  }
-  if (under != 0) {
-    for (size_t i = 0; i < kFloatVecs; ++i) {
-      hn::Store(lower_bound[i], df, result->lower_bound + i * kFloatLanes);
-      hn::Store(estimate[i], df, result->estimate + i * kFloatLanes);
-      hn::Store(ip[i], df, result->ip + i * kFloatLanes);
-    }
-  }
+    hn::StoreMaskBits(df, hn::Lt(lower_bound, hn::Set(df, tau)), reinterpret_cast<uint8_t*>(&bits));
+    under |= bits << kLane;
+    hn::Store(lower_bound, df, result->lower_bound + first + kLane);
+    hn::Store(estimate, df, result->estimate + first + kLane);
+    hn::Store(ip, df, result->ip + first + kLane);
+  });
   return static_cast<uint32_t>(under);
 }
 
@@ -205,25 +224,43 @@ HWY_INLINE int32_t SignBitProduct(const uint8_t* bits, const int8_t* q8, size_t 
 
 #endif
 
-size_t ScanBlocksOf(const ScanQuery& query, const uint8_t* blocks, size_t n_blocks, size_t n_rows,
-                    const uint32_t* skip, float g_add, float g_error, float tau, Survivor* out) {
+template <bool kLong>
+HWY_INLINE size_t ScanAll(const ScanQuery& query, const uint8_t* blocks, size_t n_blocks,
+                          size_t n_rows, const uint32_t* skip, float g_add, float g_error,
+                          float tau, Survivor* out) {
   const ScanQuery q = query;
   const size_t block_bytes = q.dim * 4 + kFactorBytes;
-  BlockResult result;
+  n_blocks = HWY_MIN(n_blocks, (n_rows + kLanes - 1) / kLanes);
+  RunResult result;
   size_t n = 0;
-  for (size_t b = 0; b < n_blocks && b * kLanes < n_rows; ++b) {
-    uint32_t under = ScanBlock(q, blocks + b * block_bytes, g_add, g_error, tau, &result);
-    if (under == 0) continue;
-    if (skip != nullptr) under &= ~skip[b];
-    const size_t left = n_rows - b * kLanes;
-    if (left < kLanes) under &= (uint32_t{1} << left) - 1;
-    for (; under != 0; under &= under - 1) {
-      const uint32_t lane = static_cast<uint32_t>(std::countr_zero(under));
-      out[n++] = {result.lower_bound[lane], result.estimate[lane], result.ip[lane],
-                  static_cast<uint32_t>(b * kLanes) + lane};
+  for (size_t start = 0; start < n_blocks; start += kRunBlocks) {
+    const size_t end = HWY_MIN(start + kRunBlocks, n_blocks);
+    uint32_t masks[kRunBlocks];
+    for (size_t b = start; b < end; ++b) {
+      const size_t first = (b - start) * kLanes;
+      uint32_t under =
+          ScanBlock<kLong>(q, blocks + b * block_bytes, g_add, g_error, tau, first, &result);
+      if (skip != nullptr) under &= ~skip[b];
+      const size_t left = n_rows - b * kLanes;
+      if (left < kLanes) under &= (uint32_t{1} << left) - 1;
+      masks[b - start] = under;
+    }
+    for (size_t b = start; b < end; ++b) {
+      for (uint32_t under = masks[b - start]; under != 0; under &= under - 1) {
+        const size_t lane = (b - start) * kLanes + static_cast<size_t>(std::countr_zero(under));
+        out[n++] = {result.lower_bound[lane], result.estimate[lane], result.ip[lane],
+                    static_cast<uint32_t>(start * kLanes + lane)};
+      }
     }
   }
   return n;
+}
+
+size_t ScanBlocksOf(const ScanQuery& q, const uint8_t* blocks, size_t n_blocks, size_t n_rows,
+                    const uint32_t* skip, float g_add, float g_error, float tau, Survivor* out) {
+  return q.dim * 4 <= kPassBytes
+             ? ScanAll<false>(q, blocks, n_blocks, n_rows, skip, g_add, g_error, tau, out)
+             : ScanAll<true>(q, blocks, n_blocks, n_rows, skip, g_add, g_error, tau, out);
 }
 
 void ScanRowsOf(const ScanQuery& query, const uint8_t* rows, size_t stride, size_t n, float g_add,

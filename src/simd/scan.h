@@ -53,8 +53,10 @@ size_t ScanBlocks(const ScanQuery& q, const uint8_t* blocks, size_t n_blocks, si
 void ScanRows(const ScanQuery& q, const uint8_t* rows, size_t stride, size_t n, float g_add,
               float g_error, float* estimate, float* lower_bound) noexcept;
 
-/// sum of e_i * q_i over the ex codes (not the factors) of one record; ex_bits 1..7. Unaligned.
-float ExDot(const ScanQuery& q, const uint8_t* ex_codes, uint32_t ex_bits) noexcept;
+/// out[r] = sum of e_i * q_i over the ex codes (not the factors) of record r, for r < n; ex_bits
+/// 1..7. Codes unaligned, out (n,).
+void ExDots(const ScanQuery& q, const uint8_t* const* ex_codes, size_t n, uint32_t ex_bits,
+            float* out) noexcept;
 
 /// Centroids as int8, each with its own scale. `interleaved` holds them in groups of 16, 64-byte
 /// aligned: byte (g * dim + (j & ~3)) * 16 + c * 4 + (j & 3) is dimension j of centroid g * 16 + c;

@@ -400,8 +400,9 @@ class Program(unittest.TestCase):
         storage = self.facts["storage"]
         ask(storage, "GET", "/storage/" + "0" * 64)
         ask(storage, "GET", "/storage/" + "1" * 64, headers={"Authorization": "Bearer secret"})
-        records = json.loads(self.admin("GET", "/storage-records")[1])
-        self.assertEqual([record["with_token"] for record in records], [False, True])
+        records = json.loads(ask(self.facts["second_admin"], "GET", "/records")[2])
+        followed = ["authorization" in record["header_names"] for record in records]
+        self.assertEqual(followed, [False, True])
 
 
 class Malformed(FaultTest):

@@ -280,14 +280,26 @@ class BridgeDialect(PortalTest):
 
 
 class Directory(unittest.TestCase):
+    def check_reads(self, portal, data):
+        ask(portal.url, "POST", "/s5/upload", data)
+        cid = s5_format.Cid.of(data).text()
+        for target in ("/", "/s5/download/"):
+            self.assertEqual(ask(portal.url, "GET", target + cid)[2], data)
+        value = {"Range": "bytes=7-99"}
+        expected = data[7:100] if len(data) > 256 << 10 else data
+        self.assertEqual(ask(portal.url, "GET", "/" + cid, None, value)[2], expected)
+
     def test_blobs_outlive_the_portal(self):
         with tempfile.TemporaryDirectory() as directory:
             for count in (1, 2):
                 with S5Portal(directory=directory) as portal:
                     ask(portal.url, "POST", "/s5/upload", b"x" * count)
-                    self.assertEqual(len(portal.node.blobs), count)
+                    self.assertEqual(len(portal.node.blobs), 1 if count == 1 else 5)
+                    for size in (1, 0, 300_000):
+                        self.check_reads(portal, pattern(size))
             names = sorted(file.name for file in pathlib.Path(directory).iterdir())
-            self.assertEqual(names, sorted(native.blake3(b"x" * n).hex() for n in (1, 2)))
+            kept = [b"x", b"xx", *(pattern(size) for size in (0, 1, 300_000))]
+            self.assertEqual(names, sorted(native.blake3(data).hex() for data in kept))
 
 
 if __name__ == "__main__":

@@ -80,6 +80,19 @@ foreach my $table ('item', 'wide')
 }
 is(stray_files(), '', 'stopped builds leave no file');
 
+# Long parts between two looks at the table serve what other sessions wait for: DROP DATABASE wants an
+# answer of every backend.
+$node->safe_psql('postgres', 'CREATE DATABASE dropped');
+my $training = start_sql($node, q{SET maintenance_work_mem = '256MB';
+	CREATE INDEX doomed ON item USING vdb (v) WITH (lists = 30000)});
+my $phase = 'SELECT phase FROM pg_stat_progress_create_index';
+wait_until($node, "SELECT ($phase) LIKE '%training%'");
+usleep(1_000_000);    # past the rotation of the sample, which looks at interrupts row by row
+$node->safe_psql('postgres', 'DROP DATABASE dropped');
+like($node->safe_psql('postgres', $phase), qr/training/, 'DROP DATABASE does not wait for the end of k-means');
+$node->safe_psql('postgres', 'SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index');
+finish_sql($training);
+
 foreach my $ms (5, 20, 80, 200, 400)
 {
 	my $start = time;

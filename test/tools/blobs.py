@@ -1,5 +1,6 @@
 """Where a stand-in portal keeps its blobs: memory, or a directory that outlives it."""
 
+import mmap
 import os
 import pathlib
 import threading
@@ -13,7 +14,7 @@ class Blobs:
     def __init__(self, directory=None):
         self._lock = threading.Lock()
         self._directory = pathlib.Path(directory) if directory else None
-        self._blobs = {}  # hash -> bytes, or None where the bytes are in the directory
+        self._blobs = {}  # hash -> bytes, or a map of the file, or None until that is wanted
         if self._directory:
             self._directory.mkdir(parents=True, exist_ok=True)
             found = [f for f in self._directory.iterdir() if len(f.name) == 64]
@@ -34,12 +35,16 @@ class Blobs:
         return key
 
     def get(self, key):
-        """The bytes; None where there are none."""
+        """The bytes, or something that gives them when sliced: a range of a large blob is to cost no
+        more than the range. None where there are none."""
         with self._lock:
-            if key not in self._blobs:
-                return None
-            kept = self._blobs[key]
-            return (self._directory / key.hex()).read_bytes() if kept is None else kept
+            if key in self._blobs and self._blobs[key] is None:
+                with open(self._directory / key.hex(), "rb") as file:
+                    size = os.fstat(file.fileno()).st_size
+                    # Nothing cannot be mapped.
+                    mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) if size else b""
+                self._blobs[key] = mapped
+            return self._blobs.get(key)
 
     def remove(self, key):
         with self._lock:
@@ -67,7 +72,6 @@ class Blobs:
         """Bytes of another blob: the last one of all, or the one that came just before `key`."""
         keys = self.hashes()
         if older:
-            before = keys[: keys.index(key)] if key in keys else keys
-            return self.get(before[-1]) if before else None
+            keys = keys[: keys.index(key)] if key in keys else keys
         others = [other for other in keys if other != key]
-        return self.get(others[-1]) if others else None
+        return self.get(others[-1])[:] if others else None

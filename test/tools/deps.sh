@@ -6,14 +6,18 @@ set -eu
 pg=${PG_MAJOR:-15}
 packages="g++ clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cmake make ninja-build pkg-config
   python3 perl postgresql-$pg postgresql-server-dev-$pg postgresql-$pg-pgtap libipc-run-perl
-  libhwy-dev libcbor-dev libsodium-dev nlohmann-json3-dev librust-blake3-dev libgtest-dev"
+  libhwy-dev libcbor-dev libsodium-dev libcurl4-openssl-dev nlohmann-json3-dev librust-blake3-dev libgtest-dev"
+# Certificates and signed requests of the tests of remote stores.
+packages="$packages openssl curl"
+# npm fetches what those tests hold our formats against, and the larger real data set of the benchmark.
+# Node's own packages bring it along.
+command -v node >/dev/null || packages="$packages nodejs"
+command -v npm >/dev/null || packages="$packages npm"
 [ "$(dpkg --print-architecture)" = amd64 ] && packages="$packages g++-aarch64-linux-gnu"
 if [ "${1:-}" = bench ]; then
   packages="$packages libbenchmark-dev libfaiss-dev libhnswlib-dev libpq-dev"
   # Faiss trains with whatever BLAS there is, and the reference one is very slow.
   packages="$packages libopenblas0-pthread"
-  # npm fetches the larger real data set. Node's own packages bring it along.
-  command -v npm >/dev/null || packages="$packages npm"
 fi
 
 missing=""

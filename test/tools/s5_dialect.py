@@ -200,7 +200,7 @@ class Node(App):
         if missing:
             return missing
         if cid.size is None or cid.size <= RANGED_ABOVE:
-            return Response(200, data, headers, chunked=True)
+            return Response(200, data[:], headers, chunked=True)
         if cid.size != len(data):
             raise Uncaught("Failed to download chunk. (Invalid bytes)")
         return ranged(request.range, data, headers)
@@ -224,7 +224,7 @@ class Node(App):
         cid = self.legacy(name)
         data, missing = self.bytes_of(cid)
         headers = [("content-type", "application/octet-stream"), FOREVER]
-        return missing or Response(200, data, headers)
+        return missing or Response(200, data[:], headers)
 
     def pin(self, _, name):
         cid = self.legacy(name)
@@ -303,7 +303,7 @@ def ranged(value, data, headers):
     """The node's own notion of ranges, for blobs over 256 KiB."""
     total = len(data)
     if value is None or not value.startswith("bytes="):
-        return Response(200, data, headers)
+        return Response(200, data[:], headers)
     items = [re.fullmatch(r"\s*(\d*)-(\d*)\s*", item) for item in value[6:].split(",")]
     if None in items or any(item.groups() == ("", "") for item in items):
         return text(416, "416 Semantically invalid, or unbounded range.")
@@ -312,7 +312,7 @@ def ranged(value, data, headers):
         if first != -1 and last != -1 and last < first:
             return text(416, "416 Semantically invalid, or unbounded range.")
         if last >= total:
-            return Response(200, data, headers)
+            return Response(200, data[:], headers)
         if first >= total:
             return text(416, f"416 Given range {first}-{last} is out of bounds.")
     if len(bounds) > 1:

@@ -10,12 +10,12 @@ In Python:
         portal.node.blobs, portal.bridge.keys()         what it holds
         portal.storage.recorder                         the other host that /s5/blob sends to
 
-As a program it prints {"url": ..., "admin": ..., "storage": ...} and serves until its standard input
-ends; standin_admin.py says what the admin address takes.
+As a program it prints {"url", "admin", "storage", "second_admin"} (the last is the storage's control port)
+and serves until its standard input ends; standin_admin.py says what a control port takes. Of its own the
+portal's has GET /blobs (hashes), /keys (of the bridge) and /pinned.
 """
 
 import argparse
-import urllib.parse
 
 import standin_admin
 from blobs import Blobs
@@ -101,15 +101,9 @@ def main():
             ("GET", "/keys"): lambda _: portal.bridge.keys(),
             ("GET", "/pinned"): lambda _: sorted(key.hex() for key in node.pinned),
         }
-        storage = None
-        if portal.storage is not None:
-            storage = node.storage_url
-            records = portal.storage.recorder.records
-            more["GET", "/storage-records"] = lambda _: [
-                {"path": urllib.parse.unquote(r.path), "range": r.range, "with_token": r.with_token}
-                for r in records()
-            ]
-        standin_admin.serve_until_told(portal, more, storage=storage)
+        standin_admin.serve_until_told(
+            portal, more, portal.storage, storage=node.storage_url
+        )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The stages of check.py that need a server. Each returns (passed, failed)."""
 
+import collections
 import os
 import pathlib
 import re
@@ -7,6 +8,7 @@ import signal
 import subprocess
 
 import stages_core
+import stages_store
 from pg import REPO, Cluster, Installation, pg_config
 from stages_core import add, files, in_parallel
 
@@ -87,18 +89,25 @@ def isolation(module="release"):
 
 
 def count_tap(name, output, returncode):
-    """(passed, failed) of one TAP stream, from its top-level lines."""
+    """(passed, failed) of one TAP stream, from its top-level lines. What is skipped is said, and is
+    neither."""
     passed = failed = 0
+    skipped = collections.Counter()
     planned = None
     for line in output.splitlines():
         if re.match(r"not ok\b", line):
             failed += 1
+        elif match := re.match(r"ok\b.*# skip (.*)", line, re.IGNORECASE):
+            skipped[match.group(1)] += 1
         elif re.match(r"ok\b", line):
             passed += 1
         elif match := re.match(r"1\.\.(\d+)", line):
             planned = int(match.group(1))
-    if planned != passed + failed or (returncode != 0 and failed == 0):
-        print(f"{name}: {passed + failed} tests ran of {planned}, exit status {returncode}")
+    for reason, count in skipped.items():
+        print(f"   {name}: {count} skipped: {reason}", flush=True)
+    ran = passed + failed + skipped.total()
+    if planned != ran or (returncode != 0 and failed == 0):
+        print(f"{name}: {ran} tests ran of {planned}, exit status {returncode}")
         failed += 1
     return passed, failed
 
@@ -161,7 +170,9 @@ def tap():
         return 0, 0
     require_module()
     with Installation() as installation:
-        top = installation.stage("test/tap", "test/data", "test/tools", "src")
+        stages_store.prepare()
+        parts = ("test/tap", "test/data", "test/tools", "test/store", "src")
+        top = installation.stage(*parts, *stages_store.PREPARED)
 
         def run_one(test):
             home = installation.work / pathlib.Path(test).stem

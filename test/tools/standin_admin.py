@@ -16,6 +16,7 @@ All answers are JSON.
 A stand-in may add its own, by `more`: {(method, path): function of the request's JSON}.
 """
 
+import contextlib
 import dataclasses
 import json
 import signal
@@ -68,9 +69,10 @@ class Admin(App):
         return json_response({"done": True})
 
 
-def serve_until_told(server, more=None, **facts):
+def serve_until_told(server, more=None, second=None, **facts):
     """Prints one line of JSON, the addresses and whatever else there is to know; then serves until
-    SIGTERM or the end of standard input, so that no stand-in outlives the test that started it."""
+    SIGTERM or the end of standard input, so that no stand-in outlives the test that started it.
+    second: another server, with a control port of its own, `second_admin`."""
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: told.set())
@@ -80,7 +82,10 @@ def serve_until_told(server, more=None, **facts):
             pass
         told.set()
 
-    with FaultServer(Admin(server, more)) as admin:
+    with contextlib.ExitStack() as stack:
+        admin = stack.enter_context(FaultServer(Admin(server, more)))
+        if second is not None:
+            facts["second_admin"] = stack.enter_context(FaultServer(Admin(second))).url
         print(json.dumps({"url": server.url, "admin": admin.url, **facts}), flush=True)
         threading.Thread(target=read_to_the_end, daemon=True).start()
         told.wait()

@@ -301,7 +301,7 @@ TEST(ScanRows, EveryTargetAgreesWithTheInt8Query) {
   });
 }
 
-TEST(ExDot, EveryTargetAndWidthIsExact) {
+TEST(ExDots, EveryTargetAndWidthIsExact) {
   ForEachTarget([] {
     for (size_t dim : kDims) {
       const Query query(Gaussian(dim, dim));
@@ -325,7 +325,9 @@ TEST(ExDot, EveryTargetAndWidthIsExact) {
           }
           sum += int64_t{e} * query.q8[i];
         }
-        EXPECT_EQ(ExDot(query.scan, start, bits), query.scan.q8_step * static_cast<float>(sum));
+        float product;
+        ExDots(query.scan, &start, 1, bits, &product);
+        EXPECT_EQ(product, query.scan.q8_step * static_cast<float>(sum));
       }
     }
   });
