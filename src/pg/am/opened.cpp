@@ -142,9 +142,10 @@ void OpenedIndex::RefreshDead(Relation index, const MetaPage& meta) {
 index::Routing OpenedIndex::PinRouting(Relation index, size_t i, PinSet* pins) {
   const OpenedSegment& segment = segments_[i];
   const auto build = [&](std::span<uint8_t> image) -> Status {
-    LocalObjectReader reader(index, segment.entry.header.segment);
+    const std::unique_ptr<ObjectReader> reader =
+        NewObjectReader(index, meta_, segment.entry.header.segment);
     VDB_ASSIGN_OR_RETURN(const AlignedBuffer<uint8_t> plain,
-                         reader.ReadObject(segment.entry.routing, keys_));
+                         reader->ReadObject(segment.entry.routing, keys_));
     VDB_ASSIGN_OR_RETURN(const format::RoutingObject object,
                          format::ParseRoutingObject(plain.span()));
     format::RoutingHeader expected = {};

@@ -16,7 +16,6 @@
 #include "pg/am/meta.h"
 #include "pg/catalog/keys.h"
 #include "pg/compat.h"
-#include "pg/store/local_store.h"
 #include "pg/store/segment_reader.h"
 
 namespace vdb::pg {

@@ -100,7 +100,7 @@ void IndexScan::Start() {
     dead_.push_back(segments[i].dead);
     routings_[i] = opened_->PinRouting(index_, i, &routing_pins_);
     readers_.push_back(std::make_unique<IndexSegmentReader>(
-        index_, segments[i].entry,
+        index_, opened_->meta(), segments[i].entry,
         std::span<const index::ListEntry>(routings_[i].lists, routings_[i].n_lists),
         dead_[i] == nullptr ? std::span<const uint32_t>() : std::span<const uint32_t>(*dead_[i]),
         opened_->keys()));

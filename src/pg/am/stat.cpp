@@ -7,7 +7,7 @@
 #include "pg/am/inspect.h"
 #include "pg/compat.h"
 #include "pg/guard.h"
-#include "pg/store/local_store.h"
+#include "pg/store/object_reader.h"
 
 extern "C" {
 #include "catalog/pg_authid_d.h"
@@ -220,11 +220,12 @@ void ListObjects(Relation index, ReturnSetInfo* result) {
   const std::vector<SegmentEntry> segments = ReadSegments(index, meta);
   uint64_t number = 0;
   for (const SegmentEntry& segment : segments) {
-    LocalObjectReader reader(index, segment.header.segment);
+    const std::unique_ptr<ObjectReader> reader =
+        NewObjectReader(index, meta, segment.header.segment);
     const auto emit = [&](const ObjectEntry& entry, bool routing, uint32_t lists, uint64_t rows) {
       ObjectRow row = {segment.header.segment, number++, routing, &entry, lists, rows, {}, 0};
       row.head_bytes = std::min<size_t>(kHeadBytes, format::StoredBytes(entry.header.plain_bytes));
-      ThrowIfError(reader.ReadStored(entry, 0, {row.head, row.head_bytes}));
+      ThrowIfError(reader->ReadStored(entry, 0, {row.head, row.head_bytes}));
       EmitObject(result, meta, row);
     };
     emit(segment.routing, true, segment.header.n_lists, segment.header.n_rows);

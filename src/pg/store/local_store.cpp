@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "base/strcat.h"
 #include "format/geometry.h"
@@ -13,39 +14,21 @@ namespace {
 // Generic WAL takes four pages a record.
 constexpr size_t kRecordPages = MAX_GENERIC_XLOG_PAGES;
 
-Status DamagedFrame(Relation index, const ObjectEntry& object, uint64_t frame, std::string detail) {
-  return Corruption(StrCat("could not read frame ", frame, " of object ", ShortId(object),
-                           " of index \"", RelationGetRelationName(index), "\""))
-      .WithDetail(std::move(detail))
-      .WithHint("REINDEX the index.");
-}
+// Frames that the operating system is told of ahead of the one being decrypted (10 us each): enough
+// to keep a disk busy, few enough to be read before they are needed again.
+constexpr size_t kPrefetchFrames = 16;
 
 /// How copying from a page went. Raised as an error by the caller, outside pg::Call.
 enum class PageRead { kOk, kTruncated, kOtherPage, kShort };
 
 }  // namespace
 
-std::string ShortId(const ObjectEntry& object) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string name;
-  for (int i = 0; i < 8; ++i) {
-    name += kDigits[object.header.id[i] >> 4];
-    name += kDigits[object.header.id[i] & 15];
-  }
-  return name;
-}
-
-Status UnauthenticFrame(Relation index, const ObjectEntry& object, uint64_t frame) {
-  return DamagedFrame(index, object, frame,
-                      "Its bytes are not what was written there, or the key is another.");
-}
-
 LocalObjectWriter::LocalObjectWriter(Relation index, WriteMode mode)
     : index_(index), mode_(mode), ring_(Call([] { return GetAccessStrategy(BAS_BULKWRITE); })) {
   pending_.reserve(2 * kRecordPages * kPagePayload);
 }
 
-void LocalObjectWriter::Begin(uint32_t segment) {
+void LocalObjectWriter::Begin(uint32_t segment, uint64_t) {
   segment_ = segment;
   pending_.clear();
   extents_.clear();
@@ -60,9 +43,9 @@ void LocalObjectWriter::Append(std::span<const uint8_t> stored) {
   }
 }
 
-std::vector<Extent> LocalObjectWriter::Finish() {
+void LocalObjectWriter::Finish(ObjectEntry* object) {
   WritePages(true);
-  return std::move(extents_);
+  object->extents = std::move(extents_);
 }
 
 void LocalObjectWriter::WritePages(bool all) {
@@ -186,6 +169,34 @@ Status LocalObjectReader::ReadFrame(const ObjectEntry& object, const crypto::Obj
   VDB_RETURN_IF_ERROR(ReadStored(object, format::StoredFrameOffset(frame), sealed));
   if (!cipher.TryOpenFrame(frame, sealed, out)) {
     return UnauthenticFrame(index_, object, frame);
+  }
+  return {};
+}
+
+Status LocalObjectReader::ReadFrames(std::span<const FrameRead> frames, ObjectKeys& keys,
+                                     uint64_t* bytes_read) {
+  // In the order in which they lie on disk.
+  std::vector<FrameRead> order(frames.begin(), frames.end());
+  std::sort(order.begin(), order.end(), [](const FrameRead& a, const FrameRead& b) {
+    return a.object != b.object ? a.object->header.first_slot < b.object->header.first_slot
+                                : a.frame < b.frame;
+  });
+  const auto prefetch = [&](size_t i) {
+    if (i < order.size()) Prefetch(*order[i].object, order[i].frame);
+  };
+  for (size_t i = 0; i < kPrefetchFrames; ++i) prefetch(i);
+  std::optional<crypto::ObjectCipher> cipher;
+  const ObjectEntry* previous = nullptr;
+  for (size_t i = 0; i < order.size(); ++i) {
+    prefetch(i + kPrefetchFrames);
+    const FrameRead& read = order[i];
+    if (read.object != previous) {
+      VDB_ASSIGN_OR_RETURN(cipher, keys.CipherFor(read.object->header));
+      previous = read.object;
+    }
+    VDB_RETURN_IF_ERROR(ReadFrame(*read.object, *cipher, read.frame, read.target));
+    *bytes_read += format::FramePlainBytes(read.object->header.plain_bytes, read.frame) +
+                   format::kFrameTagBytes;
   }
   return {};
 }

@@ -12,10 +12,6 @@
 namespace vdb::pg {
 namespace {
 
-// Frames that the operating system is told of ahead of the one being decrypted (10 us each): enough
-// to keep a disk busy, few enough to be read before they are needed again.
-constexpr size_t kPrefetchFrames = 16;
-
 static_assert(index::kFrameBytes == kFrameBytes);
 
 FrameKind KindOf(const ObjectHeader& object, uint32_t frame) {
@@ -31,43 +27,26 @@ FrameKind KindOf(const ObjectHeader& object, uint32_t frame) {
 /// Reads the missing frames of one Pin call from the index's pages. Costs nothing until there are.
 class IndexSegmentReader::Loader final : public FrameLoader {
  public:
-  Loader(const IndexSegmentReader& reader, std::span<const index::FrameRef> frames)
+  Loader(IndexSegmentReader& reader, std::span<const index::FrameRef> frames)
       : owner_(reader), frames_(frames) {}
 
   Status Prepare(uint32_t request) override {
+    if (owner_.objects_ == nullptr) {
+      owner_.objects_ =
+          NewObjectReader(owner_.index_, owner_.meta_, owner_.segment_.header.segment);
+    }
     // Unwraps the index's key, which may run a command; what is then derived from it is cheap.
     return owner_.keys_.CipherFor(ChunkOf(request).header).TakeStatus();
   }
 
   Status Load(std::span<const FrameRequest>, std::span<const FrameFill> fills,
               uint64_t* bytes_read) override {
-    // In the order in which they lie on disk.
-    std::vector<FrameFill> order(fills.begin(), fills.end());
-    std::sort(order.begin(), order.end(), [this](const FrameFill& a, const FrameFill& b) {
-      const index::FrameRef &x = frames_[a.request], &y = frames_[b.request];
-      return x.object != y.object ? x.object < y.object : x.frame < y.frame;
-    });
-    LocalObjectReader pages(owner_.index_, owner_.segment_.header.segment);
-    const auto prefetch = [&](size_t i) {
-      if (i >= order.size()) return;
-      pages.Prefetch(ChunkOf(order[i].request), frames_[order[i].request].frame);
-    };
-    for (size_t i = 0; i < kPrefetchFrames; ++i) prefetch(i);
-    std::optional<crypto::ObjectCipher> cipher;
-    const ObjectEntry* previous = nullptr;
-    for (size_t i = 0; i < order.size(); ++i) {
-      prefetch(i + kPrefetchFrames);
-      const ObjectEntry& chunk = ChunkOf(order[i].request);
-      const uint32_t frame = frames_[order[i].request].frame;
-      if (&chunk != previous) {
-        VDB_ASSIGN_OR_RETURN(cipher, owner_.keys_.CipherFor(chunk.header));
-        previous = &chunk;
-      }
-      VDB_RETURN_IF_ERROR(pages.ReadFrame(chunk, *cipher, frame, order[i].target));
-      *bytes_read +=
-          format::FramePlainBytes(chunk.header.plain_bytes, frame) + format::kFrameTagBytes;
+    std::vector<FrameRead> reads;
+    reads.reserve(fills.size());
+    for (const FrameFill& fill : fills) {
+      reads.push_back({&ChunkOf(fill.request), frames_[fill.request].frame, fill.target});
     }
-    return {};
+    return owner_.objects_->ReadFrames(reads, owner_.keys_, bytes_read);
   }
 
  private:
@@ -75,14 +54,15 @@ class IndexSegmentReader::Loader final : public FrameLoader {
     return owner_.segment_.chunks[frames_[request].object];
   }
 
-  const IndexSegmentReader& owner_;
+  IndexSegmentReader& owner_;
   std::span<const index::FrameRef> frames_;
 };
 
-IndexSegmentReader::IndexSegmentReader(Relation index, const SegmentEntry& segment,
+IndexSegmentReader::IndexSegmentReader(Relation index, const MetaPage& meta,
+                                       const SegmentEntry& segment,
                                        std::span<const index::ListEntry> lists,
                                        std::span<const uint32_t> dead, ObjectKeys& keys)
-    : index_(index), segment_(segment), lists_(lists), dead_(dead), keys_(keys) {
+    : index_(index), meta_(meta), segment_(segment), lists_(lists), dead_(dead), keys_(keys) {
   recent_.fill({kNoSlot, {}});
 }
 

@@ -1,15 +1,16 @@
-/// IndexSegmentReader: a searcher's way to one segment of a local index: frames through the cache,
+/// IndexSegmentReader: a searcher's way to one segment of an index: frames through the cache,
 /// dead rows and TIDs from the index's pages. One for each segment of a scan.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "index/searcher.h"
 #include "pg/cache/frame_cache.h"
-#include "pg/store/local_store.h"
+#include "pg/store/object_reader.h"
 
 namespace vdb::pg {
 
@@ -18,7 +19,7 @@ class IndexSegmentReader final : public index::SegmentReader {
   /// FrameRef::object counts the segment's chunks from 0. lists: of the segment's routing. dead:
   /// dead rows of each list, as the index's pages said when the scan began; empty: none are. All
   /// must outlive the reader.
-  IndexSegmentReader(Relation index, const SegmentEntry& segment,
+  IndexSegmentReader(Relation index, const MetaPage& meta, const SegmentEntry& segment,
                      std::span<const index::ListEntry> lists, std::span<const uint32_t> dead,
                      ObjectKeys& keys);
 
@@ -43,11 +44,13 @@ class IndexSegmentReader final : public index::SegmentReader {
   Buffer ReadTidPage(const ObjectEntry& chunk, uint32_t page);
 
   Relation index_;
+  const MetaPage& meta_;
   const SegmentEntry& segment_;
   std::span<const index::ListEntry> lists_;
   std::span<const uint32_t> dead_;
   ObjectKeys& keys_;
   BlockNumber blocks_ = 0;  // of the relation, when last looked
+  std::unique_ptr<ObjectReader> objects_;  // from the first frame that has to be read
   PinSet pins_;
   std::vector<FrameRequest> requests_;
   std::array<Recent, 64> recent_;  // slots that had a living row, by slot

@@ -1,0 +1,15 @@
+/// What an object of an index is called in a remote store.
+#pragma once
+
+#include "pg/am/directory.h"
+#include "pg/am/meta.h"
+#include "store/object_store.h"
+
+namespace vdb::pg {
+
+/// The object of the index that `meta` describes: `<incarnation>/<database>/<index uuid>/<id>.bin`,
+/// in hexadecimal but for the database's oid. The incarnation is that of the cluster which built
+/// it. (`.bin`: some gateways rewrite what they take for text.)
+store::ObjectRef RemoteObject(const MetaPage& meta, const ObjectHeader& object);
+
+}  // namespace vdb::pg

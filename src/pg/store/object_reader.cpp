@@ -1,0 +1,39 @@
+#include "pg/store/object_reader.h"
+
+#include "base/strcat.h"
+#include "pg/store/local_store.h"
+#include "pg/store/remote_reader.h"
+
+namespace vdb::pg {
+
+std::unique_ptr<ObjectReader> NewObjectReader(Relation index, const MetaPage& meta,
+                                              uint32_t segment) {
+  if (meta.store == static_cast<uint8_t>(StoreKind::kLocal)) {
+    return std::make_unique<LocalObjectReader>(index, segment);
+  }
+  return std::make_unique<RemoteObjectReader>(index, meta);
+}
+
+std::string ShortId(const ObjectEntry& object) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string name;
+  for (int i = 0; i < 8; ++i) {
+    name += kDigits[object.header.id[i] >> 4];
+    name += kDigits[object.header.id[i] & 15];
+  }
+  return name;
+}
+
+Status DamagedFrame(Relation index, const ObjectEntry& object, uint64_t frame, std::string detail) {
+  return Corruption(StrCat("could not read frame ", frame, " of object ", ShortId(object),
+                           " of index \"", RelationGetRelationName(index), "\""))
+      .WithDetail(std::move(detail))
+      .WithHint("REINDEX the index.");
+}
+
+Status UnauthenticFrame(Relation index, const ObjectEntry& object, uint64_t frame) {
+  return DamagedFrame(index, object, frame,
+                      "Its bytes are not what was written there, or the key is another.");
+}
+
+}  // namespace vdb::pg

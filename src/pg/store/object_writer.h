@@ -1,0 +1,32 @@
+/// ObjectWriter: where a build's objects go: the index's own pages (local_store.h) or a remote
+/// store (remote_writer.h).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "pg/am/buffer.h"
+#include "pg/am/directory.h"
+#include "pg/am/meta.h"
+
+namespace vdb::pg {
+
+/// Writes one object after the other. Everything may throw.
+class ObjectWriter {
+ public:
+  virtual ~ObjectWriter() = default;
+  virtual void Begin(uint32_t segment, uint64_t stored_bytes) = 0;
+  /// Appends stored bytes to the object that was begun.
+  virtual void Append(std::span<const uint8_t> stored) = 0;
+  /// Ends the object, whose header has its id and size. Fills its extents, in stream order,
+  /// neighbours merged, where it has any.
+  virtual void Finish(ObjectEntry* object) = 0;
+  /// Returns when all objects are stored and have been read back.
+  virtual void Flush() = 0;
+};
+
+/// A writer for the index that `meta` describes. mode: of the pages of a local store.
+std::unique_ptr<ObjectWriter> NewObjectWriter(Relation index, const MetaPage& meta, WriteMode mode);
+
+}  // namespace vdb::pg
