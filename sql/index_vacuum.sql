@@ -115,6 +115,27 @@ SELECT indexname, rows, delta_rows FROM vdb.stat_index WHERE tablename = 'vac' O
 RESET min_parallel_index_scan_size;
 RESET enable_seqscan;
 DROP VIEW vt.stats;
+-- The free space map is there before VACUUM has something to record in it: it needs no room of its
+-- own. After a build and after inserts into an empty index.
+CREATE TABLE mapped (id int, v vector(16)) WITH (autovacuum_enabled = off);
+INSERT INTO mapped SELECT i, vt.uniform(i, 16) FROM generate_series(1, 1500) i;
+CREATE INDEX mapped_built ON mapped USING vdb (v);
+CREATE TABLE vt.sizes (index text, fsm bigint, main bigint);
+CREATE TABLE grown (LIKE mapped) WITH (autovacuum_enabled = off);
+CREATE INDEX mapped_grown ON grown USING vdb (v);
+INSERT INTO grown SELECT * FROM mapped;
+INSERT INTO vt.sizes SELECT i, pg_relation_size(i, 'fsm'), pg_relation_size(i)
+FROM unnest(ARRAY['mapped_built', 'mapped_grown']) i;
+SELECT count(*) FROM vt.sizes WHERE fsm > 0;
+DELETE FROM mapped WHERE id > 100;
+DELETE FROM grown WHERE id > 100;
+VACUUM (INDEX_CLEANUP ON) mapped, grown;
+SELECT index, fsm - pg_relation_size(index, 'fsm') AS fsm, main - pg_relation_size(index) AS main FROM vt.sizes ORDER BY 1;
+-- What was freed is used.
+INSERT INTO mapped SELECT i, vt.uniform(i, 16) FROM generate_series(1, 1400) i;
+SELECT main - pg_relation_size(index) AS main FROM vt.sizes WHERE index = 'mapped_built';
+SELECT delta_rows FROM vdb.check('mapped_built', true);
+DROP TABLE mapped, grown;
 -- More lists than three pages of dead counts hold, most of one row: 41 lists to a page of TIDs, and
 -- pages of TIDs whose lists are counted on two pages.
 CREATE TABLE tiny (id int, v vector(4)) WITH (autovacuum_enabled = off);

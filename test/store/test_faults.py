@@ -148,6 +148,29 @@ class BrokenConnections(FaultTest):
                 self.get()
         self.assertEqual([r.status for r in self.portal.recorder.records()], [None, None])
 
+    def upload(self, data, timeout=5):
+        with Client(self.portal.url, timeout=timeout) as client:
+            return client.ask("POST", "/s5/upload", data)[0]
+
+    def test_answers_lost_after_the_work(self):
+        for number, kind in enumerate(("reset", "close")):
+            self.faults.add(kind, after=True)
+            data = bytes([number])
+            with self.assertRaises(BROKEN):
+                self.upload(data)
+            self.assertIn(s5_format.Cid.of(data).hash, self.portal.node.blobs)
+
+    def test_uploads_that_break_off(self):
+        # More than the kernel's buffers hold, so that the client notices while it sends.
+        data = bytes(30_000_000)
+        for kind, error in (("reset", BROKEN), ("close", BROKEN), ("stall", TimeoutError)):
+            self.faults.add(kind, upload_at=100_000)
+            with self.assertRaises(error):
+                self.upload(data, timeout=0.3 if kind == "stall" else 5)
+        self.assertNotIn(s5_format.Cid.of(data).hash, self.portal.node.blobs)
+        self.assertEqual(self.upload(b"whole"), 200)
+        self.assertEqual([r.request_bytes for r in self.portal.recorder.records()], [0, 0, 0, 5])
+
     def test_reset_on_a_kept_alive_connection(self):
         rule = self.faults.add("reset", kept_alive=True)
         with Client(self.portal.url) as client:
@@ -266,6 +289,12 @@ class Choosing(FaultTest):
         self.assertEqual(self.run_seeded(reversed(range(100))), first)
         hit = sum(1 for faults in first.values() if faults)
         self.assertTrue(10 < hit < 60, hit)
+
+    def test_a_seed_keeps_what_it_is_told(self):
+        self.faults.seed(5, 1, kinds=[{"kind": "status", "status": 418}])
+        self.assertEqual({self.get()[0] for _ in range(5)}, {418})
+        with self.assertRaises(ValueError):
+            self.faults.seed(5, 1, kinds=[{"kind": "status", "at": 1}])
 
     def test_a_seed_of_everything_ends(self):
         self.faults.seed(3, 0.8)

@@ -225,7 +225,7 @@ class Faults(S3Test):
         headers = self.ask("GET", "/key", range="bytes=4-6")[1]
         self.assertEqual(headers["content-range"], "bytes 4-6/2001")
         self.s3.faults.add("status", status=503, method="PUT")
-        self.assertEqual(self.ask("PUT", "/key", b"x")[0], 503)
+        self.assertEqual(self.code(self.ask("PUT", "/key", b"x")), (503, "SlowDown"))
         self.assertEqual(self.ask("GET", "/key")[2], data)
 
     def test_records_name_no_secret(self):

@@ -5,6 +5,7 @@ it serves is an App's; the S5 portal and the proxy before the S3 server are two.
 """
 
 import re
+import select
 import socket
 import ssl
 import struct
@@ -31,6 +32,10 @@ class App:
     def donor(self, request, older):
         """Bytes of another object than the one asked for, or of what was there before; None: none."""
         return None
+
+    def error(self, status, message):
+        """How this kind of server says an error."""
+        return text(status, message)
 
     def wrong_cid(self, response):
         """An upload's answer that names other bytes than were sent."""
@@ -70,14 +75,20 @@ class Exchange:
             pass
         raise Gone
 
+    def give_up(self, faults, kind):
+        """Ends the exchange as reset, close or stall is to end it."""
+        if kind == "reset":
+            self.reset()
+        if kind == "stall":
+            self.wait_gone(faults[kind].seconds)
+        raise Gone
+
     def wait_gone(self, seconds=None):
-        """Says nothing more until the client leaves, or for so long."""
-        self.sock.settimeout(seconds)
-        try:
-            while self.sock.recv(4096):
-                pass
-        except OSError:
-            pass
+        """Says nothing more until the client leaves, or for so long. What it sends meanwhile is left
+        unread, so that a large upload stands still too."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
+        poll.poll(None if seconds is None else seconds * 1000)
         raise Gone
 
     def send(self, data, record=None):
@@ -275,45 +286,56 @@ class FaultServer:
             count += 1
             if (request.header("expect") or "").lower() == "100-continue":
                 exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-            try:
-                request.body = reader.body(request)
-            except ValueError as error:
-                raise BadRequest("length is not a number") from error
-            self.pause(self.throttle.delay(len(request.body), self.bandwidth))
             record = self.recorder.begin(
                 connection=exchange.number,
                 method=request.method,
                 target=request.target,
                 range=request.range,
                 header_names=sorted({name.lower() for name, _ in request.headers}),
-                request_bytes=len(request.body),
                 started=started,
             )
             try:
+                faults = self._faults_of(request, record)
+                self._read_body(exchange, reader, request, faults)
+                record.request_bytes = len(request.body)
+                self.pause(self.throttle.delay(len(request.body), self.bandwidth))
                 if refused:
-                    response = text(503, "Too many connections", close=True)
+                    response = self.app.error(503, "Too many connections")
+                    response.close = True
                     exchange.answer(request, response, record, {})
-                self._serve_one(exchange, request, record)
+                self._serve_one(exchange, request, record, faults)
             finally:
                 record.ended = time.monotonic()
             if (request.header("connection") or "").lower() == "close":
                 return
             exchange.sock.settimeout(self.idle_close_s)
 
-    def _serve_one(self, exchange, request, record):
+    def _faults_of(self, request, record):
+        """{kind: fault} that the request is to suffer."""
         chosen = self.faults.choose(request)
         record.faults = [fault.kind for fault in chosen]
-        faults = {fault.kind: fault for fault in chosen}
+        return {fault.kind: fault for fault in chosen}
+
+    def _read_body(self, exchange, reader, request, faults):
+        for kind in ("reset", "close", "stall"):
+            if kind in faults and faults[kind].upload_at is not None:
+                reader.some(faults[kind].upload_at)
+                exchange.give_up(faults, kind)
+        try:
+            request.body = reader.body(request)
+        except ValueError as error:
+            raise BadRequest("length is not a number") from error
+
+    def _serve_one(self, exchange, request, record, faults):
         self.pause(self.latency_ms / 1000)
         if "slow_first_byte" in faults:
             self.pause(faults["slow_first_byte"].seconds)
-        if "reset" in faults:
-            exchange.reset()
-        if "close" in faults:
-            raise Gone
+        for kind in ("reset", "close"):
+            if kind in faults and not faults[kind].after:
+                exchange.give_up(faults, kind)
         if "stall" in faults and faults["stall"].at is None:
-            exchange.wait_gone(faults["stall"].seconds)
-        response = instead(request, faults)
+            exchange.give_up(faults, "stall")
+        response = instead(self.app, request, faults)
         if response is None:
             asked = request.without_range() if "ignore_range" in faults else request
             try:
@@ -325,20 +347,23 @@ class FaultServer:
             damage(self.app, request, response, faults)
             if "wrong_cid" in faults and response.status < 300:
                 response = self.app.wrong_cid(response)
+        for kind in ("reset", "close"):
+            if kind in faults:
+                exchange.give_up(faults, kind)
         exchange.answer(request, response, record, faults)
 
 
-def instead(request, faults):
+def instead(app, request, faults):
     """The answer that a fault gives without the work being done; None: no such fault."""
     if "status" in faults:
         fault = faults["status"]
-        response = text(fault.status, fault.text)
+        response = app.error(fault.status, fault.text)
         if fault.retry_after is not None:
             response.set_header("retry-after", fault.retry_after)
         return response
     if "disk_full" in faults:
         message = "FileSystemException: writeFrom failed (OS Error: No space left on device, errno = 28)"
-        return text(500, message)
+        return app.error(500, message)
     if "redirect_loop" in faults:
         return Response(307, headers=[("location", request.target)])
     if "redirect" in faults:

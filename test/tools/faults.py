@@ -4,7 +4,7 @@ A rule names a kind and says which requests it is for:
 
     rules.add("status", status=503, method="GET", path=r"^/z", times=2)
     rules.add("flip", offset=70000, bit=3, times=None)        # every answer that holds that byte
-    rules.seed(7, chance=0.1, kinds=["reset", "cut", "flip"])
+    rules.seed(7, chance=0.1, kinds=["reset", "cut", {"kind": "stall", "seconds": 2}])
 
 Which requests: `method`, `path` (a regular expression, searched in the target without its query),
 `skip` (so many that fit go by first), `times` (so many are then hit; None: all), `kept_alive` (only
@@ -24,10 +24,13 @@ Kinds, with what they take:
     older_object                                        those of what was there before
     redirect_loop                                       307 to the same address
     redirect           to                               307 to the same path below another address
-    stall              at, seconds                      silence: before the head, or after `at` bytes
+    stall              at, seconds, upload_at           silence: before the head, or after `at` bytes
     slow_first_byte    seconds
-    reset                                               RST instead of an answer
-    close                                               FIN instead of an answer
+    reset              after, upload_at                 RST instead of an answer
+    close              after, upload_at                 FIN instead of an answer
+
+`after`: the work is done first, and only its answer is lost. `upload_at`: it happens when so many bytes of the
+request's body have been read, and nothing is done.
 
 What a seed chooses depends on the request (method, target, Range, how often it came), not on the order
 in which threads bring it: one seed, one set of faults.
@@ -51,10 +54,10 @@ KINDS = {
     "older_object": {},
     "redirect_loop": {},
     "redirect": {"to": ""},
-    "stall": {"at": None, "seconds": None},
+    "stall": {"at": None, "seconds": None, "upload_at": None},
     "slow_first_byte": {"seconds": 1.0},
-    "reset": {},
-    "close": {},
+    "reset": {"after": False, "upload_at": None},
+    "close": {"after": False, "upload_at": None},
 }
 SELECTORS = {
     "method": None,
@@ -153,12 +156,14 @@ class Rules:
         return rule
 
     def seed(self, seed, chance, kinds=None, path=None):
-        """From now on each request suffers, with this chance, one of kinds."""
-        kinds = list(kinds or SEEDED)
-        for kind in kinds:
-            make_rule(kind, {})
+        """From now on each request suffers, with this chance, one of kinds: names, or {"kind": name,
+        and arguments that are then not chosen}."""
+        kinds = [{"kind": kind} if isinstance(kind, str) else dict(kind) for kind in kinds or SEEDED]
+        chosen = [(kind.pop("kind"), kind) for kind in kinds]
+        for kind, arguments in chosen:
+            make_rule(kind, arguments)
         with self._lock:
-            self._seed = (seed, chance, kinds, path)
+            self._seed = (seed, chance, chosen, path)
             self._counts = {}
 
     def clear(self):
@@ -189,18 +194,22 @@ class Rules:
         digest = hashlib.sha256(repr((seed, what, count)).encode()).digest()
         if int.from_bytes(digest[:4], "big") >= chance * 2**32:
             return None
-        kind = kinds[digest[4] % len(kinds)]
-        number = int.from_bytes(digest[5:9], "big")
-        arguments = dict(KINDS[kind])
-        if kind == "status":
-            arguments["status"] = SEEDED_STATUSES[number % len(SEEDED_STATUSES)]
-            arguments["text"] = "by seed"
-        elif kind in ("cut", "truncate"):
-            arguments["at"] = number % 4096
-        elif kind == "flip":
-            first, last = request.span()
-            arguments["offset"] = first + number % min(65536, last - first + 1)
-            arguments["bit"] = digest[9] % 8
-        elif kind == "slow_first_byte":
-            arguments["seconds"] = number % 300 / 1000
-        return Fault(kind, arguments)
+        kind, fixed = kinds[digest[4] % len(kinds)]
+        drawn = draw(kind, request, int.from_bytes(digest[5:9], "big"), digest[9])
+        return Fault(kind, KINDS[kind] | drawn | fixed)
+
+
+def draw(kind, request, number, other):
+    """Arguments of a kind by two random numbers, the second below 256."""
+    if kind == "status":
+        return {"status": SEEDED_STATUSES[number % len(SEEDED_STATUSES)], "text": "by seed"}
+    if kind in ("cut", "truncate"):
+        return {"at": number % 4096}
+    if kind == "flip":
+        first, last = request.span()
+        return {"offset": first + number % min(65536, last - first + 1), "bit": other % 8}
+    if kind == "slow_first_byte":
+        return {"seconds": number % 300 / 1000}
+    if kind in ("reset", "close"):
+        return {"after": other % 2 == 1}
+    return {}

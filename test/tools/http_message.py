@@ -182,6 +182,10 @@ class Reader:
             headers.append((name, value.strip()))
         return Request(parts[0], parts[1], headers)
 
+    def some(self, size):
+        """The first bytes of a body, as many as there are up to size."""
+        self._exactly(size)
+
     def body(self, request):
         """The body that the head announces."""
         if (request.header("transfer-encoding") or "").lower() != "chunked":

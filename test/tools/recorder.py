@@ -15,8 +15,8 @@ class Record:
     target: str
     range: str | None
     header_names: list
-    request_bytes: int
     started: float
+    request_bytes: int = 0  # of the body, once it has been read
     ended: float | None = None  # while it runs
     status: int | None = None  # None: no answer was sent
     response_bytes: int = 0  # of the body, as sent

@@ -25,6 +25,20 @@ UPSTREAM_TIMEOUT_S = 120
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "expect", "host"}
 
 
+# What S3 calls the statuses that a fault may give.
+CODES = {
+    400: "InvalidRequest",
+    401: "InvalidToken",
+    403: "AccessDenied",
+    404: "NoSuchKey",
+    409: "OperationAborted",
+    413: "EntityTooLarge",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "SlowDown",
+}
+
+
 def xml_error(status, code, message):
     escaped = xml.sax.saxutils.escape(message)
     body = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -59,6 +73,9 @@ class S3Front(App):
             return self.allowed(request, object_path(request))
         except sigv4.Refused as refused:
             return xml_error(refused.status, refused.code, refused.message)
+
+    def error(self, status, message):
+        return xml_error(status, CODES.get(status, "Error"), message)
 
     def allowed(self, request, path):
         query = request.query

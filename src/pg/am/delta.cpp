@@ -45,6 +45,12 @@ bool AppendTo(Relation index, BlockNumber block, const char* row, uint32_t row_b
   return fits;
 }
 
+/// Makes the free space map reach to that page, so that VACUUM, which may be run because the disk
+/// is full, has nothing to extend when it records what it has freed there.
+void ExtendFreeSpaceMap(Relation index, BlockNumber block) {
+  RecordPageWithFreeSpace(index, block, 0);
+}
+
 /// Adds a page with the row to the stripe. Locks the new page, then the metapage, then the stripe's
 /// last page: inserters hold only the last, so the order cannot close a circle.
 BlockNumber AppendToNewPage(Relation index, uint32_t stripe, const char* row, uint32_t row_bytes) {
@@ -76,6 +82,7 @@ BlockNumber AppendToNewPage(Relation index, uint32_t stripe, const char* row, ui
   if (BufferIsValid(last_buffer)) UnlockReleaseBuffer(last_buffer);
   UnlockReleaseBuffer(meta_buffer);
   UnlockReleaseBuffer(fresh);
+  ExtendFreeSpaceMap(index, block);
   return block;
 }
 
@@ -150,7 +157,10 @@ void DeltaBuilder::Flush() {
 
 void DeltaBuilder::Finish() {
   if (count_ > 0) Flush();
-  if (BufferIsValid(last_)) ReleaseBuffer(last_);
+  if (BufferIsValid(last_)) {
+    ExtendFreeSpaceMap(index_, BufferGetBlockNumber(last_));
+    ReleaseBuffer(last_);
+  }
   last_ = InvalidBuffer;
 }
 
