@@ -9,6 +9,7 @@
 #include "pg/am/delta.h"
 #include "pg/am/encode_scan.h"
 #include "pg/am/handler.h"
+#include "pg/am/index_store.h"
 #include "pg/am/opened.h"
 #include "pg/am/parallel_build.h"
 #include "pg/am/sample.h"
@@ -19,6 +20,7 @@
 #include "pg/interrupt.h"
 
 extern "C" {
+#include "access/xlog.h"
 #include "optimizer/plancat.h"
 }
 
@@ -35,6 +37,19 @@ constexpr uint64_t kSampleSeed = 0x5eed5a3b1e0ull;
 
 void SetPhase(int64 phase) {
   Call([&] { pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase); });
+}
+
+/// Where the index keeps its objects.
+void ChooseStore(Relation index, const IndexOptions& options, MetaPage* meta) {
+  meta->server = StoreServerFor(index);
+  meta->store =
+      static_cast<uint8_t>(OidIsValid(meta->server) ? StoreKind::kRemote : StoreKind::kLocal);
+  meta->store_vectors = options.store_vectors == static_cast<int>(BoolOption::kSetting)
+                            ? OidIsValid(meta->server)
+                            : options.store_vectors == static_cast<int>(BoolOption::kOn);
+  if (!OidIsValid(meta->server)) return;
+  meta->incarnation = GetSystemIdentifier();
+  meta->database = MyDatabaseId;
 }
 
 /// What an index on this column is, before it has any rows.
@@ -54,7 +69,7 @@ MetaPage NewMeta(Relation index, const OpclassInfo& opclass) {
   meta.encrypted = options.encrypt_at_rest == static_cast<int>(BoolOption::kSetting)
                        ? settings.encrypt_at_rest
                        : options.encrypt_at_rest == static_cast<int>(BoolOption::kOn);
-  meta.store = static_cast<uint8_t>(StoreKind::kLocal);
+  ChooseStore(index, options, &meta);
   meta.dim = static_cast<uint32_t>(dim);
   meta.chunk_size =
       static_cast<uint32_t>(options.chunk_size < 0 ? settings.chunk_size : options.chunk_size);
@@ -294,9 +309,15 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
 
   const index::Assigner assigner(centroids, train.spherical);
   const quant::Encoder encoder(layout_, space.estimator());
-  const auto chunk_bytes = static_cast<uint32_t>(std::min<size_t>(
-      MaxChunkBytes(maintenance_work_mem), meta_.chunk_size * layout_.row_bytes()));
-  const EncodeContext context{opclass_, &space, &centroids, &assigner, &encoder, chunk_bytes};
+  const uint32_t vector_bytes = meta_.store_vectors != 0
+                                    ? format::VectorBytes({opclass_->metric, opclass_->element,
+                                                           meta_.dim, layout_.dim, layout_.bits})
+                                    : 0;
+  const auto chunk_bytes = static_cast<uint32_t>(
+      std::min<size_t>(MaxChunkBytes(maintenance_work_mem),
+                       meta_.chunk_size * (layout_.row_bytes() + vector_bytes)));
+  const EncodeContext context{opclass_, &space,      &centroids,  &assigner,
+                              &encoder, chunk_bytes, vector_bytes};
   index::Calibrator* const l1 = opclass_->metric == Metric::kL1 ? &calibrator : nullptr;
 
   SetPhase(kPhaseEncode);
@@ -323,9 +344,11 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   shape.layout = layout_;
   shape.chunk_rows = meta_.chunk_size;
   shape.encrypted = meta_.encrypted;
+  shape.vectors = meta_.store_vectors != 0;
   shape.recall_target = meta_.recall_target;
   shape.max_chunk_bytes = MaxChunkBytes(maintenance_work_mem);
-  SegmentWriter writer(index_, WriteMode::kBuild, shape,
+  const std::unique_ptr<ObjectWriter> objects = NewObjectWriter(index_, meta_, WriteMode::kBuild);
+  SegmentWriter writer(index_, WriteMode::kBuild, shape, objects.get(),
                        meta_.encrypted ? &data_key_.key() : nullptr, centroids, &calibrator,
                        kCancelPoll);
   uint32_t list;

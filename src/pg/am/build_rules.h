@@ -24,8 +24,9 @@ inline constexpr double WantedSample(double lists) {
 
 /// A list longer than this is cut into several with the same centroid: equal vectors, which no
 /// clustering separates, must still fit into chunks and be scanned in pieces.
-inline constexpr uint32_t MaxListRows(const quant::CodeLayout& layout) {
-  const size_t rows = std::min(size_t{4096}, (size_t{4} << 20) / layout.row_bytes());
+/// row_bytes: of a row's code and, where it is stored, its vector.
+inline constexpr uint32_t MaxListRows(size_t row_bytes) {
+  const size_t rows = std::min(size_t{4096}, (size_t{4} << 20) / row_bytes);
   return static_cast<uint32_t>(std::max<size_t>(rows / 32 * 32, 32));
 }
 

@@ -81,7 +81,7 @@ const char* MetaFault(Relation index, const MetaPage& meta, const OpclassInfo& o
   }
   if (meta.dim != static_cast<uint32_t>(dim)) return "its metapage is for another dimension";
   if (meta.code_bits < 1 || meta.code_bits > quant::kMaxBits || meta.encrypted > 1 ||
-      meta.store_vectors > 1 || meta.store != static_cast<uint8_t>(StoreKind::kLocal)) {
+      meta.store_vectors > 1 || meta.store > static_cast<uint8_t>(StoreKind::kRemote)) {
     return "its metapage makes no sense";
   }
   const bool has_objects = meta.directory != InvalidBlockNumber;

@@ -18,7 +18,7 @@
 #include "pg/am/meta.h"
 #include "pg/am/opened.h"
 #include "pg/am/tid_page.h"
-#include "pg/store/local_store.h"
+#include "pg/store/object_reader.h"
 
 namespace vdb::pg {
 
@@ -79,9 +79,9 @@ class ObjectChecker {
   void Segment(const SegmentEntry& segment, CheckCounts* counts);
 
  private:
-  void Routing(const SegmentEntry& segment, LocalObjectReader* reader);
-  void Chunk(const SegmentEntry& segment, uint32_t number, LocalObjectReader* reader);
-  void Read(const ObjectEntry& object, uint64_t max_plain_bytes, LocalObjectReader* reader);
+  void Routing(const SegmentEntry& segment, ObjectReader* reader);
+  void Chunk(const SegmentEntry& segment, uint32_t number, ObjectReader* reader);
+  void Read(const ObjectEntry& object, uint64_t max_plain_bytes, ObjectReader* reader);
   Status WrongObject(const ObjectEntry& object, const std::string& what) const;
 
   Relation index_;

@@ -19,8 +19,10 @@ EncodeScan::EncodeScan(const EncodeContext& context, Tuplesortstate* sort, index
       l1_(l1),
       batch_(size_t{kBatchRows} * context.space->padded_dim()),
       raw_(context.space->dim()),
-      l1_rows_(l1 == nullptr ? 0 : size_t{kBatchRows} * context.space->dim()) {
-  const size_t bytes = VARHDRSZ + sizeof(SortedRow) + context.encoder->layout().row_bytes();
+      l1_rows_(l1 == nullptr ? 0 : size_t{kBatchRows} * context.space->dim()),
+      vectors_(size_t{kBatchRows} * context.vector_bytes) {
+  const size_t bytes =
+      VARHDRSZ + sizeof(SortedRow) + context.encoder->layout().row_bytes() + context.vector_bytes;
   Call([&] {
     row_memory_ =
         AllocSetContextCreate(CurrentMemoryContext, "vdb build row", ALLOCSET_DEFAULT_SIZES);
@@ -65,6 +67,8 @@ void EncodeScan::Add(const ItemPointerData& tid, Datum value) {
       std::memcpy(l1_rows_.data() + size_t{batched_} * space.dim(), floats,
                   sizeof(float) * space.dim());
     }
+    std::memcpy(vectors_.data() + size_t{batched_} * context_.vector_bytes, elements.data,
+                context_.vector_bytes);
     batched_++;
   }
   MemoryContextSwitchTo(old);
@@ -82,8 +86,10 @@ void EncodeScan::Flush() {
     const float* centroid = context_.centroids->row(lists_[i]);
     const SortedRow row{tids_[i], simd::L2Sq(vector, centroid, dim)};
     std::memcpy(VARDATA(item_), &row, sizeof(row));
-    context_.encoder->Encode(vector, centroid,
-                             reinterpret_cast<uint8_t*>(VARDATA(item_)) + sizeof(row));
+    auto* const code = reinterpret_cast<uint8_t*>(VARDATA(item_)) + sizeof(row);
+    context_.encoder->Encode(vector, centroid, code);
+    std::memcpy(code + context_.encoder->layout().row_bytes(),
+                vectors_.data() + size_t{i} * context_.vector_bytes, context_.vector_bytes);
     if (l1_ != nullptr) {
       l1_->AddRowL1(tids_[i], l1_rows_.data() + size_t{i} * context_.space->dim(), lists_[i]);
     }

@@ -4,6 +4,8 @@
 /// Leader and parallel workers run the same pass over their share of the table.
 #pragma once
 
+#include <vector>
+
 #include "index/calibrator.h"
 #include "index/space.h"
 #include "index/trainer.h"
@@ -12,7 +14,8 @@
 
 namespace vdb::pg {
 
-/// A sorted item's datum: list number as int4, then a bytea that holds this and the row code.
+/// A sorted item's datum: list number as int4, then a bytea that holds this, the row code and, if
+/// wanted, the vector as it is in the column.
 struct SortedRow {
   uint64_t tid;       // packed
   float residual_sq;  // squared distance from the list's centroid
@@ -25,7 +28,8 @@ struct EncodeContext {
   const index::Centroids* centroids;
   const index::Assigner* assigner;
   const quant::Encoder* encoder;
-  uint32_t chunk_bytes;  // of a chunk that will be written, about: for the sort to leave room
+  uint32_t chunk_bytes;   // of a chunk that will be written, about: for the sort to leave room
+  uint32_t vector_bytes;  // that go along with a row code; 0: no vectors are stored
 };
 
 /// Columns of the sort: int4 list, bytea row.
@@ -61,6 +65,7 @@ class EncodeScan {
   AlignedBuffer<float> batch_;    // (kBatchRows, padded_dim)
   AlignedBuffer<float> raw_;      // (dim,) a widened row
   AlignedBuffer<float> l1_rows_;  // (kBatchRows, dim) when l1_ is set
+  std::vector<uint8_t> vectors_;  // (kBatchRows, vector_bytes)
   bytea* item_ = nullptr;
   uint64_t tids_[kBatchRows];
   uint32_t lists_[kBatchRows];

@@ -49,7 +49,7 @@ Shape ShapeOf(const EstimateInput& input, const quant::CodeLayout& layout) {
   const double asked = input.lists > 0 ? input.lists : index::AutomaticLists(input.rows);
   // No more lists than points to train them on, and long ones are cut.
   shape.lists = std::min(asked, rows);
-  shape.lists *= Ceil(rows / shape.lists, MaxListRows(layout));
+  shape.lists *= Ceil(rows / shape.lists, MaxListRows(layout.row_bytes()));
   shape.rows_per_list = rows / shape.lists;
   shape.slots =
       shape.lists * std::max(shape.rows_per_list + kMeanPadding, double{quant::kBlockVectors});

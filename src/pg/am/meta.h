@@ -16,7 +16,7 @@ inline constexpr BlockNumber kMetaBlock = 0;
 /// Inserters spread over this many chains of delta pages.
 inline constexpr uint32_t kDeltaStripes = 4;
 
-enum class StoreKind : uint8_t { kLocal = 0 };
+enum class StoreKind : uint8_t { kLocal = 0, kRemote = 1 };
 
 /// A chain of delta pages. `last` is where inserters look; `pages` counts the chain for the
 /// planner.
@@ -54,6 +54,9 @@ struct MetaPage {
   float mean_lists;                // calibrated lists and rows a search, for the planner
   float mean_rows;
   DeltaStripe stripes[kDeltaStripes];
+  // Of a remote store: where its objects are named for the cluster and the database that built it.
+  Oid database;
+  uint64_t incarnation;
 };
 static_assert(sizeof(MetaPage) <= 1024);
 

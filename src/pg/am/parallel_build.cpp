@@ -37,7 +37,7 @@ struct BuildShared {
   Oid heap, index;
   bool concurrent;
   uint32_t dim, code_bits, n_lists;
-  uint32_t parameter_bytes, chunk_bytes;
+  uint32_t parameter_bytes, chunk_bytes, vector_bytes;
   int participants;
   ConditionVariable done_cv;
   slock_t mutex;
@@ -153,7 +153,8 @@ void RunWorker(shm_toc* toc) {
                               &worker.centroids,
                               worker.assigner.get(),
                               worker.encoder.get(),
-                              shared->chunk_bytes};
+                              shared->chunk_bytes,
+                              shared->vector_bytes};
   RunParticipant(shared, sharedsort, context, heap, index, info, false);
   Call([&] {
     InstrEndParallelQuery(&buffers[ParallelWorkerNumber], &wal[ParallelWorkerNumber]);
@@ -244,6 +245,7 @@ bool SortedRows::ScanInParallel(int workers) {
     shared->n_lists = centroids.n;
     shared->parameter_bytes = static_cast<uint32_t>(parameters.size());
     shared->chunk_bytes = context_.chunk_bytes;
+    shared->vector_bytes = context_.vector_bytes;
     shared->participants = parallel->participants;
     ConditionVariableInit(&shared->done_cv);
     SpinLockInit(&shared->mutex);

@@ -26,8 +26,9 @@ constexpr index::Calibration kDefaultCalibration = {1.0f, 1.0f, 1.0f, 0.0f, -1.0
 }  // namespace
 
 SegmentWriter::SegmentWriter(Relation index, WriteMode mode, const SegmentShape& shape,
-                             const crypto::SecretKey* data_key, const index::Centroids& centroids,
-                             index::Calibrator* calibrator, InterruptPoll poll)
+                             ObjectWriter* objects, const crypto::SecretKey* data_key,
+                             const index::Centroids& centroids, index::Calibrator* calibrator,
+                             InterruptPoll poll)
     : index_(index),
       mode_(mode),
       shape_(shape),
@@ -35,8 +36,11 @@ SegmentWriter::SegmentWriter(Relation index, WriteMode mode, const SegmentShape&
       centroids_(centroids),
       calibrator_(calibrator),
       poll_(poll),
-      objects_(index, mode),
-      max_list_rows_(MaxListRows(shape.layout)),
+      objects_(objects),
+      vector_bytes_(shape.vectors ? format::VectorBytes({shape.metric, shape.element, shape.dim,
+                                                         shape.layout.dim, shape.layout.bits})
+                                  : 0),
+      max_list_rows_(MaxListRows(shape.layout.row_bytes() + vector_bytes_)),
       calibration_(kDefaultCalibration) {
   entry_.header = {};
   entry_.header.segment = shape.segment;
@@ -56,14 +60,16 @@ format::ChunkHeader SegmentWriter::ChunkHeaderFor(uint32_t first_list) const {
   header.block_bytes = static_cast<uint32_t>(shape_.layout.block_bytes());
   header.ex_record_bytes = static_cast<uint32_t>(shape_.layout.ex_record_bytes());
   header.first_list = first_list;
-  header.vectors = false;
+  header.vectors = shape_.vectors;
   return header;
 }
 
 void SegmentWriter::Add(uint32_t list, const SortedRow& row, const uint8_t* code) {
   if (!tids_.empty() && (list != trained_list_ || tids_.size() == max_list_rows_)) FinishList();
   trained_list_ = list;
-  codes_.insert(codes_.end(), code, code + shape_.layout.row_bytes());
+  const uint8_t* const vector = code + shape_.layout.row_bytes();
+  codes_.insert(codes_.end(), code, vector);
+  vectors_.insert(vectors_.end(), vector, vector + vector_bytes_);
   tids_.push_back(row.tid);
   residual_sq_ += row.residual_sq;
 }
@@ -125,7 +131,8 @@ void SegmentWriter::FinishList() {
       (chunk_.rows() + rows > shape_.chunk_rows || !chunk_.Fits(rows, shape_.max_chunk_bytes))) {
     FinishChunk();
   }
-  ThrowIfError(chunk_.AddList(rows, {blocks, n_blocks * layout.block_bytes()}, ex_records_));
+  ThrowIfError(
+      chunk_.AddList(rows, {blocks, n_blocks * layout.block_bytes()}, ex_records_, vectors_));
   chunk_tids_.insert(chunk_tids_.end(), tids_.begin(), tids_.end());
   chunk_tids_.resize((chunk_tids_.size() + 31) / 32 * 32, kNoTid);
 
@@ -135,6 +142,7 @@ void SegmentWriter::FinishList() {
   entry_.list_rows.push_back(rows);
   entry_.header.n_rows += rows;
   codes_.clear();
+  vectors_.clear();
   tids_.clear();
   residual_sq_ = 0;
 }
@@ -147,7 +155,7 @@ void SegmentWriter::WriteObject(std::span<const uint8_t> plain, ObjectEntry* obj
                                           : crypto::ObjectCipher::Unencrypted(*nonce);
   crypto::Hasher hasher;
   std::vector<uint8_t> sealed(format::kStoredFrameBytes);
-  objects_.Begin(shape_.segment);
+  objects_->Begin(shape_.segment, format::StoredBytes(plain.size()));
   const uint64_t frames = format::FrameCount(plain.size());
   for (uint64_t frame = 0; frame < frames; frame++) {
     const auto part =
@@ -155,14 +163,14 @@ void SegmentWriter::WriteObject(std::span<const uint8_t> plain, ObjectEntry* obj
     cipher.SealFrame(frame, part, sealed.data());
     const std::span<const uint8_t> stored(sealed.data(), part.size() + crypto::kTagBytes);
     hasher.Update(stored);
-    objects_.Append(stored);
+    objects_->Append(stored);
     Call([] { CHECK_FOR_INTERRUPTS(); });
   }
-  object->extents = objects_.Finish();
   const crypto::Hash id = hasher.Finish();
   std::memcpy(object->header.id, id.data(), sizeof(object->header.id));
   std::memcpy(object->header.nonce, nonce->data(), sizeof(object->header.nonce));
   object->header.plain_bytes = plain.size();
+  objects_->Finish(object);
 }
 
 std::vector<Extent> SegmentWriter::WriteTids() {
@@ -245,6 +253,7 @@ SegmentEntry SegmentWriter::Finish() {
   ThrowIfError(plain.status());
   entry_.routing = {};
   WriteObject(*plain, &entry_.routing);
+  objects_->Flush();
 
   entry_.header.n_lists = static_cast<uint32_t>(entry_.list_rows.size());
   entry_.header.n_slots = chunk_first_slot_;

@@ -13,7 +13,7 @@
 #include "index/trainer.h"
 #include "pg/am/directory.h"
 #include "pg/am/encode_scan.h"
-#include "pg/store/local_store.h"
+#include "pg/store/object_writer.h"
 #include "quant/code_layout.h"
 
 namespace vdb::pg {
@@ -29,18 +29,19 @@ struct SegmentShape {
   uint32_t max_chunk_bytes;  // of plaintext; a list that is larger by itself makes its own chunk
   uint32_t chunk_rows;       // a chunk is closed when it has this many rows
   bool encrypted;
+  bool vectors;  // chunks have region C: each row code is followed by the vector, as in the column
   float recall_target;
 };
 
 class SegmentWriter {
  public:
-  /// data_key: null when not encrypted. calibrator may be null (default theta). All outlive the
-  /// writer.
-  SegmentWriter(Relation index, WriteMode mode, const SegmentShape& shape,
+  /// objects: where they go. data_key: null when not encrypted. calibrator may be null (default
+  /// theta). All outlive the writer.
+  SegmentWriter(Relation index, WriteMode mode, const SegmentShape& shape, ObjectWriter* objects,
                 const crypto::SecretKey* data_key, const index::Centroids& centroids,
                 index::Calibrator* calibrator, InterruptPoll poll);
 
-  /// Rows in order of list. `code`: a row code. Throws.
+  /// Rows in order of list. `code`: a row code, and with shape.vectors the row's vector. Throws.
   void Add(uint32_t list, const SortedRow& row, const uint8_t* code);
 
   /// Writes what is left and the routing object.
@@ -66,14 +67,15 @@ class SegmentWriter {
   index::Calibrator* calibrator_;
   InterruptPoll poll_;
 
-  LocalObjectWriter objects_;
+  ObjectWriter* objects_;
   format::ChunkWriter chunk_;
   SegmentEntry entry_;
 
   // The list being filled: row codes and what goes with them.
   uint32_t trained_list_ = 0;  // its number among the trained centroids
+  uint32_t vector_bytes_;      // that follow a row code
   uint32_t max_list_rows_;
-  std::vector<uint8_t> codes_;
+  std::vector<uint8_t> codes_, vectors_;
   std::vector<uint64_t> tids_;
   double residual_sq_ = 0;
   std::vector<uint8_t> blocks_, ex_records_;

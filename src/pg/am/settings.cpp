@@ -68,6 +68,10 @@ void DefineSearchSettings() {
   DefineCustomIntVariable("vdb.chunk_size", "Rows a chunk object of a new index holds, about.",
                           nullptr, &settings.chunk_size, 10000, kMinChunkSize, kMaxChunkSize,
                           PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable(
+      "vdb.default_store", "Server of the store in which new indexes keep their objects.",
+      "Empty: in the index itself. Written into the index's options.", &settings.default_store, "",
+      PGC_USERSET, 0, nullptr, nullptr, nullptr);
 }
 
 void DefineIndexOptions() {
@@ -85,6 +89,15 @@ void DefineIndexOptions() {
                      "Whether the objects of the index are encrypted.", bool_names,
                      static_cast<int>(BoolOption::kSetting), "Valid values are \"on\" and \"off\".",
                      lock);
+  add_enum_reloption(options_kind, "store_vectors",
+                     "Whether the objects of the index hold the vectors, too.", bool_names,
+                     static_cast<int>(BoolOption::kSetting), "Valid values are \"on\" and \"off\".",
+                     lock);
+  add_string_reloption(
+      options_kind, "store",
+      "Server of the store in which the index keeps its objects; \"local\": in the "
+      "index itself.",
+      nullptr, nullptr, lock);
 }
 
 bytea* ParseIndexOptions(Datum reloptions, bool validate) {
@@ -94,6 +107,8 @@ bytea* ParseIndexOptions(Datum reloptions, bool validate) {
       {"code_bits", RELOPT_TYPE_INT, offsetof(IndexOptions, code_bits)},
       {"chunk_size", RELOPT_TYPE_INT, offsetof(IndexOptions, chunk_size)},
       {"encrypt_at_rest", RELOPT_TYPE_ENUM, offsetof(IndexOptions, encrypt_at_rest)},
+      {"store_vectors", RELOPT_TYPE_ENUM, offsetof(IndexOptions, store_vectors)},
+      {"store", RELOPT_TYPE_STRING, offsetof(IndexOptions, store)},
   };
   auto* parsed = static_cast<bytea*>(build_reloptions(
       reloptions, validate, options_kind, sizeof(IndexOptions), table, lengthof(table)));
@@ -110,7 +125,14 @@ IndexOptions OptionsOf(Relation index) {
   options.code_bits = kDefaultCodeBits;
   options.chunk_size = -1;
   options.encrypt_at_rest = static_cast<int>(BoolOption::kSetting);
+  options.store_vectors = static_cast<int>(BoolOption::kSetting);
   return options;
+}
+
+const char* StoreOf(Relation index) {
+  if (index->rd_options == nullptr) return nullptr;
+  const int offset = reinterpret_cast<const IndexOptions*>(index->rd_options)->store;
+  return offset == 0 ? nullptr : reinterpret_cast<const char*>(index->rd_options) + offset;
 }
 
 }  // namespace vdb::pg

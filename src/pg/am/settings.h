@@ -14,6 +14,7 @@ struct Settings {
   int max_scan_tuples = -1;  // -1: no limit
   bool encrypt_at_rest = true;
   int chunk_size = 10000;
+  char* default_store = nullptr;  // a server's name; empty: local
 };
 extern Settings settings;
 
@@ -34,13 +35,20 @@ struct IndexOptions {
   int code_bits;
   int chunk_size;       // -1: vdb.chunk_size
   int encrypt_at_rest;  // BoolOption
+  int store_vectors;    // BoolOption; left alone: for remote stores
+  int store;            // offset of a server's name; 0: none was given
 };
+/// What the option `store` calls the index's own relation.
+inline constexpr char kLocalStore[] = "local";
 enum class IndexType : int { kIvf };
 /// A yes-no option that may also be left to the setting.
 enum class BoolOption : int { kOff, kOn, kSetting };
 
-/// The index's options; defaults where it has none.
+/// The index's options; defaults where it has none. `store` is not an offset into it: see StoreOf.
 IndexOptions OptionsOf(Relation index);
+
+/// The option `store` of the index, or null.
+const char* StoreOf(Relation index);
 
 bytea* ParseIndexOptions(Datum reloptions, bool validate);
 

@@ -6,10 +6,12 @@
 #include "format/geometry.h"
 #include "pg/am/inspect.h"
 #include "pg/compat.h"
+#include "pg/am/settings.h"
 #include "pg/guard.h"
 #include "pg/store/object_reader.h"
 
 extern "C" {
+#include "foreign/foreign.h"
 #include "catalog/pg_authid_d.h"
 #include "utils/acl.h"
 }
@@ -37,6 +39,12 @@ const char* MetricName(uint8_t metric) {
 
 const char* ElementName(uint8_t element) {
   return static_cast<ElementType>(element) == ElementType::kFloat16 ? "halfvec" : "vector";
+}
+
+/// What the index's option `store` would say. ereports.
+const char* StoreName(const MetaPage& meta) {
+  if (meta.store == static_cast<uint8_t>(StoreKind::kLocal)) return kLocalStore;
+  return GetForeignServer(meta.server)->servername;
 }
 
 Datum Number(uint64_t n) { return Int64GetDatum(static_cast<int64>(n)); }
@@ -104,7 +112,7 @@ Datum StatsOf(Oid oid, TupleDesc descriptor, bool* isnull) {
         {CStringGetTextDatum(ElementName(meta.element))},
         {Int32GetDatum(static_cast<int32>(meta.dim))},
         {Int32GetDatum(meta.code_bits)},
-        {CStringGetTextDatum("local")},
+        {CStringGetTextDatum(StoreName(meta))},
         {BoolGetDatum(meta.encrypted != 0)},
         {CStringGetTextDatum(
              pnstrdup(meta.wrapped_key.key_id,

@@ -56,7 +56,7 @@ class Report {
 };
 
 void CheckStore(Oid server, ReturnSetInfo* info) {
-  const std::shared_ptr<store::ObjectStore> store = OpenStore(server, GetUserId());
+  const std::shared_ptr<store::ObjectStore> store = OpenStore(server, GetUserId()).store;
   // Random: no store has them already, and nothing on the way compresses them.
   std::vector<uint8_t> bytes(kObjectBytes);
   if (!pg_strong_random(bytes.data(), bytes.size())) {

@@ -116,9 +116,8 @@ ForeignServer* UsableServer(Oid server_oid, Oid role) {
 }
 
 struct OpenedStore {
-  std::shared_ptr<store::ObjectStore> store;
+  StoreHandle handle;
   bool file = false;
-  Oid server_owner = InvalidOid;
 };
 using Registry = std::map<std::pair<Oid, Oid>, OpenedStore>;
 
@@ -136,7 +135,8 @@ LatchWaiter& TheWaiter() {
   return waiter;
 }
 
-std::shared_ptr<store::ObjectStore> MakeStore(const char* name, const store::StoreConfig& config) {
+std::shared_ptr<store::ObjectStore> MakeStore(const char* name, const store::StoreConfig& config,
+                                              Oid /*server*/, Oid /*role*/) {
   if (config.type == store::StoreType::kFile) {
     return std::make_shared<store::FileStore>(name, config.path, &TheWaiter());
   }
@@ -158,7 +158,9 @@ void DefineStoreSettings() {
                            nullptr);
 }
 
-std::shared_ptr<store::ObjectStore> OpenStore(Oid server_oid, Oid role) {
+void RequireUsableStore(Oid server, Oid role) { UsableServer(server, role); }
+
+StoreHandle OpenStore(Oid server_oid, Oid role) {
   static const bool registered = [] {
     Call([] {
       CacheRegisterSyscacheCallback(FOREIGNSERVEROID, ForgetStores, 0);
@@ -173,17 +175,18 @@ std::shared_ptr<store::ObjectStore> OpenStore(Oid server_oid, Oid role) {
   const std::pair<Oid, Oid> key(server_oid, role);
   if (auto found = registry.find(key); found != registry.end()) {
     if (found->second.file) Call([&] { RequireFiles(server->owner); });
-    return found->second.store;
+    return found->second.handle;
   }
   Result<store::StoreConfig> config =
       store::ParseStoreConfig(ViewOptions(server->options), allow_http);
   ThrowIfError(config.status());
-  OpenedStore opened;
-  opened.file = config->type == store::StoreType::kFile;
-  if (opened.file) Call([&] { RequireFiles(server->owner); });
-  opened.store = MakeStore(server->servername, *config);
+  const bool file = config->type == store::StoreType::kFile;
+  if (file) Call([&] { RequireFiles(server->owner); });
+  const OpenedStore opened{{MakeStore(server->servername, *config, server_oid, role),
+                            uint64_t{1024} * static_cast<uint64_t>(config->max_range_kb)},
+                           file};
   registry[key] = opened;
-  return opened.store;
+  return opened.handle;
 }
 
 }  // namespace vdb::pg

@@ -15,9 +15,18 @@ int RequestTimeoutMs();
 /// Defines vdb.request_timeout and vdb.allow_http. For _PG_init.
 void DefineStoreSettings();
 
+/// ereports unless the server is a store and `role` has USAGE on it.
+void RequireUsableStore(Oid server, Oid role);
+
+/// A store that is open, and what its server's options say of its use.
+struct StoreHandle {
+  std::shared_ptr<store::ObjectStore> store;
+  uint64_t max_range_bytes;  // of one ranged read
+};
+
 /// The store behind a server as `role` may use it: with USAGE, the role's mapping, and for a
 /// directory the server owner's right to files of the machine; all looked at anew each time. Kept,
 /// with its connections, until server or mapping change. Throws.
-std::shared_ptr<store::ObjectStore> OpenStore(Oid server, Oid role);
+StoreHandle OpenStore(Oid server, Oid role);
 
 }  // namespace vdb::pg

@@ -40,8 +40,7 @@ class ObjectReader {
   /// Copies stored bytes [offset, offset + out.size()) of the object.
   /// Errors: kCorruption (XX002), naming index, object and frame, with a HINT: the bytes are not
   /// there; kUnavailable and others of a remote store.
-  virtual Status ReadStored(const ObjectEntry& object, uint64_t offset,
-                            std::span<uint8_t> out) = 0;
+  virtual Status ReadStored(const ObjectEntry& object, uint64_t offset, std::span<uint8_t> out) = 0;
 
   /// Reads frames of any objects of the segment, in whatever order is best, and opens them. Adds
   /// the stored bytes read to *bytes_read.

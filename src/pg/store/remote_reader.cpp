@@ -25,17 +25,19 @@ RemoteObjectReader::RemoteObjectReader(Relation index, const MetaPage& meta)
     : index_(index), meta_(meta), store_(OpenStore(meta.server, IndexOwner(index))) {}
 
 Status RemoteObjectReader::Explain(Status&& status) const {
-  if (status.code() != Code::kUnavailable && status.code() != Code::kNotFound &&
-      status.code() != Code::kCorruption && status.code() != Code::kPermission) {
+  // Damage has been explained where it was found; an interrupt or want of memory is not the
+  // store's.
+  if (!status.hint().empty() ||
+      (status.code() != Code::kUnavailable && status.code() != Code::kNotFound &&
+       status.code() != Code::kCorruption && status.code() != Code::kPermission)) {
     return std::move(status);
   }
   std::string detail = StrCat("Index \"", RelationGetRelationName(index_), "\" is kept there.");
   if (!status.detail().empty()) detail = StrCat(status.detail(), " ", detail);
-  const char* hint = status.code() == Code::kUnavailable
-                         ? "Searches work again when the store does."
-                     : status.code() == Code::kPermission
-                         ? "The user mapping of the index's owner is used."
-                         : "REINDEX the index, or restore the object.";
+  const char* hint =
+      status.code() == Code::kUnavailable  ? "Searches work again when the store does."
+      : status.code() == Code::kPermission ? "The user mapping of the index's owner is used."
+                                           : "REINDEX the index, or restore the object.";
   return Status(status.code(), status.message()).WithDetail(std::move(detail)).WithHint(hint);
 }
 
@@ -47,8 +49,8 @@ Status RemoteObjectReader::ReadStored(const ObjectEntry& object, uint64_t offset
     return DamagedFrame(index_, object, offset / format::kStoredFrameBytes,
                         "The object ends before it.");
   }
-  return Explain(
-      store::GetRange(*store_, {&ref, offset, out}, store::Deadline::After(RequestTimeoutMs())));
+  return Explain(store::GetRange(*store_.store, {&ref, offset, out},
+                                 store::Deadline::After(RequestTimeoutMs())));
 }
 
 /// Frames of one ReadFrames call as ranges of stored bytes; opens them as they come in.
@@ -73,7 +75,7 @@ class RemoteObjectReader::Batch final : public store::RangeSink {
                            format::kFrameTagBytes;
       const bool joins = !ranges_.empty() && ranges_.back().frames.back().object == read.object &&
                          read.frame - ranges_.back().frames.back().frame <= kGapFrames + 1 &&
-                         end - ranges_.back().offset <= MaxRangeBytes();
+                         end - ranges_.back().offset <= owner_.store_.max_range_bytes;
       const uint64_t start = joins ? ranges_.back().end : format::StoredFrameOffset(read.frame);
       if (i > 0 && bytes + (end - start) > kBatchBytes) break;
       if (!joins) {
@@ -90,16 +92,15 @@ class RemoteObjectReader::Batch final : public store::RangeSink {
   }
 
   Status Fetch(uint64_t* bytes_read) {
-    std::vector<store::RangeRequest> requests;
-    requests.reserve(ranges_.size());
+    requests_.clear();
     uint8_t* at = stored_.data();
     for (const Range& range : ranges_) {
-      requests.push_back({&range.object, range.offset, {at, range.end - range.offset}});
+      requests_.push_back({&range.object, range.offset, {at, range.end - range.offset}});
       at += range.end - range.offset;
     }
-    requests_ = requests;
     *bytes_read += stored_.size();
-    return owner_.store_->GetRanges(requests, *this, store::Deadline::After(RequestTimeoutMs()));
+    return owner_.store_.store->GetRanges(requests_, *this,
+                                          store::Deadline::After(RequestTimeoutMs()));
   }
 
   Status Done(size_t index) override {
@@ -125,13 +126,11 @@ class RemoteObjectReader::Batch final : public store::RangeSink {
     std::vector<FrameRead> frames;
   };
 
-  uint64_t MaxRangeBytes() const { return owner_.store_->max_range_bytes(); }
-
   const RemoteObjectReader& owner_;
   ObjectKeys& keys_;
   std::vector<Range> ranges_;
   std::vector<uint8_t> stored_;
-  std::span<const store::RangeRequest> requests_;
+  std::vector<store::RangeRequest> requests_;
 };
 
 Status RemoteObjectReader::ReadFrames(std::span<const FrameRead> frames, ObjectKeys& keys,
@@ -155,8 +154,8 @@ Result<AlignedBuffer<uint8_t>> RemoteObjectReader::ReadObject(const ObjectEntry&
   AlignedBuffer<uint8_t> plain(object.header.plain_bytes);
   std::vector<FrameRead> reads;
   for (uint64_t frame = 0; frame < format::FrameCount(object.header.plain_bytes); ++frame) {
-    reads.push_back({&object, static_cast<uint32_t>(frame),
-                     plain.data() + frame * format::kFrameBytes});
+    reads.push_back(
+        {&object, static_cast<uint32_t>(frame), plain.data() + frame * format::kFrameBytes});
   }
   uint64_t bytes_read = 0;
   VDB_RETURN_IF_ERROR(ReadFrames(reads, keys, &bytes_read));

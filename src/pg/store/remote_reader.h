@@ -1,8 +1,8 @@
 /// RemoteObjectReader: reads objects from the store behind a server, as the index's owner.
 #pragma once
 
+#include "pg/catalog/store_server.h"
 #include "pg/store/object_reader.h"
-#include "store/object_store.h"
 
 namespace vdb::pg {
 
@@ -26,7 +26,7 @@ class RemoteObjectReader final : public ObjectReader {
 
   Relation index_;
   const MetaPage& meta_;
-  std::shared_ptr<store::ObjectStore> store_;
+  StoreHandle store_;
 };
 
 /// The role whose rights and user mapping a remote index uses. ereports.

@@ -49,7 +49,7 @@ class IndexSegmentReader final : public index::SegmentReader {
   std::span<const index::ListEntry> lists_;
   std::span<const uint32_t> dead_;
   ObjectKeys& keys_;
-  BlockNumber blocks_ = 0;  // of the relation, when last looked
+  BlockNumber blocks_ = 0;                 // of the relation, when last looked
   std::unique_ptr<ObjectReader> objects_;  // from the first frame that has to be read
   PinSet pins_;
   std::vector<FrameRequest> requests_;

@@ -1,0 +1,16 @@
+#include "pg/store/object_writer.h"
+
+#include "pg/store/local_store.h"
+#include "pg/store/remote_writer.h"
+
+namespace vdb::pg {
+
+std::unique_ptr<ObjectWriter> NewObjectWriter(Relation index, const MetaPage& meta,
+                                              WriteMode mode) {
+  if (meta.store == static_cast<uint8_t>(StoreKind::kLocal)) {
+    return std::make_unique<LocalObjectWriter>(index, mode);
+  }
+  return std::make_unique<RemoteObjectWriter>(index, meta);
+}
+
+}  // namespace vdb::pg
