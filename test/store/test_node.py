@@ -1,4 +1,4 @@
-"""CIDs, registry entries and the blob cipher against @lumeweb/libs5, @noble/hashes and @noble/ciphers."""
+"""CIDs, registry entries and the blob cipher against @lumeweb/libs5, @noble/hashes, @noble/ciphers."""
 
 import json
 import os
@@ -46,8 +46,8 @@ class CrossCheck(NodeTest):
             expected = {"hash": cid.hash.hex(), "hex": cid.text("f")}
             expected |= {"base32": cid.text("b"), "base58": cid.text("z")}
             self.assertEqual(answer, expected)
-        read = [{"type": 0x26, "hash": "1f" + c.hash.hex(), "size": c.size} for c in cids for _ in "zbf"]
-        self.assertEqual(answers["decoded"], read)
+        read = [{"type": 0x26, "hash": "1f" + cid.hash.hex(), "size": cid.size} for cid in cids]
+        self.assertEqual(answers["decoded"], [answer for answer in read for _ in "zbf"])
 
     def test_registry(self):
         cases, records = [], []

@@ -26,7 +26,8 @@ $portal->fault('status', status => 503, path => "^/$cid", times => 2);
 is_deeply([ map { status("$portal->{url}/$cid", %token) } 1 .. 3 ], [ 503, 503, 200 ],
 	'a fault hits as often as it is told');
 is_deeply($portal->hits, [ [ 'status', 2 ] ], 'hits are counted');
-is_deeply($portal->summary(path => "^/$cid")->{statuses}, { 503 => 2, 200 => 1 }, 'statuses are counted');
+is_deeply($portal->summary(path => "^/$cid")->{statuses}, { 503 => 2, 200 => 1 },
+	'statuses are counted');
 is(scalar @{ $portal->records(method => 'POST') }, 1, 'requests are recorded');
 like($portal->wire(sent => 0), qr/needleneedleneedle/, 'the wire is recorded');
 $portal->forget;

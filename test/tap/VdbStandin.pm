@@ -1,14 +1,15 @@
-# The stand-ins for remote stores, for TAP tests: programs of test/tools, driven through their control ports.
+# The stand-ins for remote stores, for TAP tests: programs of test/tools, driven through their
+# control ports.
 #
 #   my $portal = VdbStandin->start('s5_portal.py', '--token', 'secret');
 #   $portal->{url}, $portal->{storage}                       what the program says of itself
 #   $portal->fault('status', status => 503, times => undef); see test/tools/faults.py
-#   $portal->set(latency_ms => 20);                          see FaultServer in test/tools/fault_server.py
+#   $portal->set(latency_ms => 20);                          see test/tools/fault_server.py
 #   $portal->summary(path => '^/z')->{requests};             see test/tools/recorder.py
 #   $portal->down; $portal->up;
 #
-# start() gives undef where npm cannot fetch what the program needs; $VdbStandin::unavailable says why, and
-# the test skips. A stand-in ends with its object, and with the test.
+# start() gives undef where npm cannot fetch what the program needs; $VdbStandin::unavailable says
+# why, and the test skips. A stand-in ends with its object, and with the test.
 package VdbStandin;
 
 use strict;
@@ -40,7 +41,8 @@ sub command
 	my %request = defined $value ? (content => encode_json($value)) : ();
 	my $answer = $self->{http}->request($method, $self->{ $which // 'admin' } . $path, \%request);
 	die "$method $path: $answer->{status} $answer->{content}\n" unless $answer->{success};
-	return $path =~ m{^/wire} ? $answer->{content} : JSON::PP->new->allow_nonref->decode($answer->{content});
+	return $answer->{content} if $path =~ m{^/wire};
+	return decode_json($answer->{content});
 }
 
 sub query
@@ -50,16 +52,21 @@ sub query
 	return length $text ? "?$text" : '';
 }
 
-sub fault { my ($self, $kind, %how) = @_; return $self->command('POST', '/faults', { kind => $kind, %how }); }
+sub fault
+{
+	my ($self, $kind, %how) = @_;
+	return $self->command('POST', '/faults', { kind => $kind, %how });
+}
+
 sub seed { my ($self, %how) = @_; return $self->command('POST', '/seed', \%how); }
 sub clear_faults { return $_[0]->command('DELETE', '/faults'); }
 sub set { my ($self, %settings) = @_; return $self->command('POST', '/set', \%settings); }
 sub down { return $_[0]->command('POST', '/down'); }
 sub up { return $_[0]->command('POST', '/up'); }
 sub forget { return $_[0]->command('DELETE', '/records'); }
-sub records { my ($self, %choice) = @_; return $self->command('GET', '/records' . $self->query(%choice)); }
-sub summary { my ($self, %choice) = @_; return $self->command('GET', '/summary' . $self->query(%choice)); }
-sub wire { my ($self, %choice) = @_; return $self->command('GET', '/wire' . $self->query(%choice)); }
+sub records { my $self = shift; return $self->command('GET', '/records' . $self->query(@_)); }
+sub summary { my $self = shift; return $self->command('GET', '/summary' . $self->query(@_)); }
+sub wire { my $self = shift; return $self->command('GET', '/wire' . $self->query(@_)); }
 
 # The hits of each fault rule, in the order in which they were added: [[kind, number], ...].
 sub hits { return $_[0]->command('GET', '/faults'); }

@@ -17,9 +17,9 @@ Kinds, with what they take:
     wrong_cid                                           an upload's answer names other bytes
     ignore_range                                        200 and everything, for a Range
     wrong_content_range  what = start | total | none    206 that says it is something else
-    cut                at, reset                        the body ends after `at` bytes, with the connection
+    cut                at, reset                        body and connection end after `at` bytes
     truncate           at                               the same, but Content-Length agrees with it
-    flip               offset, bit                      one bit of the object (not of the answer) is wrong
+    flip               offset, bit                      one bit of the object (not the answer) is wrong
     other_object                                        the bytes of another object in the same place
     older_object                                        those of what was there before
     redirect_loop                                       307 to the same address
@@ -29,8 +29,8 @@ Kinds, with what they take:
     reset              after, upload_at                 RST instead of an answer
     close              after, upload_at                 FIN instead of an answer
 
-`after`: the work is done first, and only its answer is lost. `upload_at`: it happens when so many bytes of the
-request's body have been read, and nothing is done.
+`after`: the work is done first, and only its answer is lost. `upload_at`: it happens when so many
+bytes of the request's body have been read, and nothing is done.
 
 What a seed chooses depends on the request (method, target, Range, how often it came), not on the order
 in which threads bring it: one seed, one set of faults.

@@ -1,8 +1,8 @@
 """The proxy before an S3 server: who may do what, conditions, multipart rules, faults.
 
-The bytes, the listing and the ranges are the server's. What s3rver leaves out is done here, as S3 documents
-it: signatures, session tokens, If-None-Match and If-Match on writes, the least size of a part, abort and
-list of uploads, buckets as host names.
+The bytes, the listing and the ranges are the server's. What s3rver leaves out is done here, as S3
+documents it: signatures, session tokens, If-None-Match and If-Match on writes, the least size of a
+part, abort and list of uploads, buckets as host names.
 """
 
 import hashlib

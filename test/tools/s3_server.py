@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""An S3 server that is not ours (s3rver, from npm) behind a proxy that checks signatures and commits faults.
+"""An S3 server that is not ours (s3rver, from npm), behind a proxy that checks signatures and commits
+faults.
 
 In Python:
 

@@ -10,9 +10,9 @@ In Python:
         portal.node.blobs, portal.bridge.keys()         what it holds
         portal.storage.recorder                         the other host that /s5/blob sends to
 
-As a program it prints {"url", "admin", "storage", "second_admin"} (the last is the storage's control port)
-and serves until its standard input ends; standin_admin.py says what a control port takes. Of its own the
-portal's has GET /blobs (hashes), /keys (of the bridge) and /pinned.
+As a program it prints {"url", "admin", "storage", "second_admin"} (the last is the storage's control
+port) and serves until its standard input ends; standin_admin.py says what a control port takes. Of its
+own the portal's has GET /blobs (hashes), /keys (of the bridge) and /pinned.
 """
 
 import argparse

@@ -1,5 +1,5 @@
-// Reads an encrypted blob from a portal with nothing but its encrypted CID: what anyone could do whom the
-// index's owner gave one. Writes the plaintext to standard output; fails where any byte is wrong.
+// Reads an encrypted blob from a portal with nothing but its encrypted CID: what anyone could do
+// whom the index's owner gave one. Writes the plaintext to standard output; fails where a byte is wrong.
 // Usage: [S5_TOKEN=...] read_blob.mjs FOLDER-OF-NODE_MODULES PORTAL ENCRYPTED-CID
 
 import { load } from "./modules.mjs";
