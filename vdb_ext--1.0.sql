@@ -734,6 +734,12 @@ CREATE FUNCTION vdb.last_search(
   LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION vdb.last_search() IS 'figures of this session''s last search through a vdb index';
 
+CREATE FUNCTION vdb.chunk_cid(index regclass, number integer) RETURNS text
+  AS 'MODULE_PATHNAME', 'vdb_chunk_cid'
+  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION vdb.chunk_cid(regclass, integer) IS
+  'the S5 CID of an object of an index, numbered as in vdb.index_objects: whoever has it can read that object; for the index''s owner';
+
 -- Remote stores: CREATE SERVER ... FOREIGN DATA WRAPPER vdb_store OPTIONS (type ...), secrets in
 -- CREATE USER MAPPING. A server option aims the backend at a URL, so only superusers may make
 -- servers until they grant USAGE on the wrapper.

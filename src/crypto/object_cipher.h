@@ -37,6 +37,8 @@ class ObjectCipher {
   static ObjectCipher Unencrypted(const ObjectNonce& nonce) noexcept;
 
   bool encrypted() const { return encrypted_; }
+  /// The object's own key: for those who may hand it out.
+  std::span<const uint8_t, kKeyBytes> key() const { return key_.bytes(); }
 
   /// Writes plain.size() + kTagBytes bytes to `out`. In place is allowed: out == plain.data().
   void SealFrame(uint64_t frame, std::span<const uint8_t> plain, uint8_t* out) const noexcept;
