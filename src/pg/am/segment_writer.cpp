@@ -40,6 +40,12 @@ SegmentWriter::SegmentWriter(Relation index, WriteMode mode, const SegmentShape&
       calibration_(kDefaultCalibration) {
   entry_.header = {};
   entry_.header.segment = shape.segment;
+  // Growing step by step would leave as much again in pieces that nothing fits into; what is never
+  // written to costs nothing.
+  const size_t max_blocks = (max_list_rows_ + quant::kBlockVectors - 1) / quant::kBlockVectors;
+  codes_.reserve(max_list_rows_ * shape.layout.row_bytes());
+  blocks_.reserve(max_blocks * shape.layout.block_bytes() + kCacheLine);
+  ex_records_.reserve(max_list_rows_ * shape.layout.ex_record_bytes());
   ThrowIfError(chunk_.Begin(ChunkHeaderFor(0)));
 }
 
