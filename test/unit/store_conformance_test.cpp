@@ -4,6 +4,7 @@
 #include <set>
 
 #include "unit/store_fixtures.h"
+#include "unit/store_s3_server.h"
 
 namespace vdb::store {
 namespace {
@@ -303,7 +304,7 @@ StoreCase Case(const char* name) {
 
 INSTANTIATE_TEST_SUITE_P(Stores, StoreConformance,
                          testing::Values(Case<MemoryFixture>("Memory"), Case<FileFixture>("File"),
-                                         Case<FaultFixture>("Fault")),
+                                         Case<FaultFixture>("Fault"), Case<S3Fixture>("S3")),
                          [](const auto& one) { return std::string(one.param.name); });
 
 }  // namespace
