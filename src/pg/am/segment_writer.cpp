@@ -20,9 +20,6 @@ namespace {
 
 constexpr uint64_t kNoTid = 0;
 
-// Scans generously; only for a segment that was not calibrated.
-constexpr index::Calibration kDefaultCalibration = {1.0f, 1.0f, 1.0f, 0.0f, -1.0f, 0, 0, 0, 0};
-
 }  // namespace
 
 SegmentWriter::SegmentWriter(Relation index, WriteMode mode, const SegmentShape& shape,
@@ -36,8 +33,7 @@ SegmentWriter::SegmentWriter(Relation index, WriteMode mode, const SegmentShape&
       calibrator_(calibrator),
       poll_(poll),
       objects_(index, mode),
-      max_list_rows_(MaxListRows(shape.layout)),
-      calibration_(kDefaultCalibration) {
+      max_list_rows_(MaxListRows(shape.layout)) {
   entry_.header = {};
   entry_.header.segment = shape.segment;
   // Growing step by step would leave as much again in pieces that nothing fits into; what is never
@@ -238,10 +234,11 @@ SegmentEntry SegmentWriter::Finish() {
   format::RoutingContents contents = {};
   contents.header = {shape_.uuid, shape_.segment,    shape_.metric,     shape_.element,
                      shape_.dim,  shape_.layout.dim, shape_.layout.bits};
-  contents.calibration = {
-      calibration_.theta,         calibration_.l1_ratio_low,    calibration_.l1_ratio_high,
-      calibration_.recall_target, calibration_.measured_recall, calibration_.mean_lists,
-      calibration_.p80_lists,     calibration_.mean_rows,       calibration_.queries};
+  contents.calibration = {calibration_.theta,         calibration_.near_ratio,
+                          calibration_.l1_ratio_low,  calibration_.l1_ratio_high,
+                          calibration_.recall_target, calibration_.measured_recall,
+                          calibration_.mean_lists,    calibration_.p80_lists,
+                          calibration_.mean_rows,     calibration_.queries};
   contents.centroids = routing_centroids_;
   contents.scale = scale_;
   contents.radius = radius_;
