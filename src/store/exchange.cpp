@@ -54,7 +54,7 @@ Status ExchangeRun::Begin() {
 
 Status ExchangeRun::Judged() {
   const std::unique_ptr<HttpCall> call = std::move(call_);
-  const Verdict verdict = Judge(*call, *context_->state);
+  const Verdict verdict = Judge(*call, *context_);
   if (call->error() == HttpError::kNone && !verdict.outage) permission_.Answered();
   const bool is_reply = call->error() == HttpError::kNone;
   if (verdict.kind == Verdict::Kind::kAnswer || (is_reply && exchange_->Expects(call->reply()))) {

@@ -11,6 +11,8 @@
 
 namespace vdb::store {
 
+struct Verdict;
+
 struct HttpContext {
   std::string name;  // of the store
   HttpOptions options;
@@ -18,6 +20,8 @@ struct HttpContext {
   StoreState* state;  // may be shared with other processes
   SplitMix64 random{0};
   std::unique_ptr<HttpDriver> driver;
+  /// Reads a refusal as the store means it, where its status does not say that.
+  void (*reread)(const HttpReply& reply, Verdict& verdict) = nullptr;
 
   /// Made when it is first needed, so that a store which is only declared costs no descriptor.
   Result<HttpDriver*> Driver();

@@ -155,7 +155,7 @@ int RangeBatch::WaitMs() const {
 Result<bool> RangeBatch::Handle(Fetch& fetch) {
   if (fetch.hedge != nullptr && fetch.hedge->done()) {
     const std::unique_ptr<HttpCall> hedge = std::move(fetch.hedge);
-    const Verdict verdict = Judge(*hedge, *context_->state);
+    const Verdict verdict = Judge(*hedge, *context_);
     if (verdict.kind == Verdict::Kind::kAnswer) {
       // The first request is given up before its target is written to.
       fetch.call.reset();
@@ -174,7 +174,7 @@ Result<bool> RangeBatch::Handle(Fetch& fetch) {
     permission_.Answered();
     return Redirect(fetch, call->reply());
   }
-  const Verdict verdict = Judge(*call, *context_->state);
+  const Verdict verdict = Judge(*call, *context_);
   fetch.hedge.reset();
   if (verdict.kind == Verdict::Kind::kAnswer) {
     context_->state->latency.Add(call->finished_us() - call->started_us());

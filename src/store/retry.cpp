@@ -130,7 +130,8 @@ Verdict OfStatus(const HttpReply& reply, Refusal refusal) {
 
 }  // namespace
 
-Verdict Judge(const HttpCall& call, StoreState& state) {
+Verdict Judge(const HttpCall& call, const HttpContext& context) {
+  StoreState& state = *context.state;
   Count(state.requests);
   Count(state.received_bytes, call.received_bytes());
   if (call.error() != HttpError::kNone) {
@@ -141,7 +142,9 @@ Verdict Judge(const HttpCall& call, StoreState& state) {
   if (status >= 200 && status < 300) return {};
   const Refusal refusal = RefusalOf(status);
   Count(state.refusals[static_cast<size_t>(refusal)]);
-  return OfStatus(call.reply(), refusal);
+  Verdict verdict = OfStatus(call.reply(), refusal);
+  if (context.reread != nullptr) context.reread(call.reply(), verdict);
+  return verdict;
 }
 
 std::optional<int> Tries::Next(const Verdict& verdict) {
