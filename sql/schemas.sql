@@ -38,3 +38,7 @@ SELECT DISTINCT n.nspname
   LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
   JOIN pg_namespace n ON n.oid IN (t.typnamespace, p.pronamespace, o.oprnamespace, c.relnamespace)
   WHERE n.nspname <> 'vdb';
+
+-- an extension with objects in two schemas cannot be moved
+DO $$ BEGIN ALTER EXTENSION vdb_ext SET SCHEMA pg_temp;
+EXCEPTION WHEN OTHERS THEN RAISE WARNING '% %', SQLSTATE, SQLERRM; END $$;

@@ -40,8 +40,8 @@ SELECT first_code_bytes % (32 * (8 + 8)) AS whole_blocks,
        tid_bytes BETWEEN 6000 * 6 AND 6000 * 6 + (objects + lists) * 8192 AS tids,
        size_bytes > first_code_bytes + ex_code_bytes + routing_bytes + tid_bytes AS size
 FROM vdb.stat_index WHERE indexname = 'item_v';
-SELECT probes BETWEEN 0.5 AND lists AS probes, probes_p80 >= 1 AS p80, measured_recall BETWEEN 0.9 AND 1 AS recall,
-       theta BETWEEN -10 AND 10 AS theta, calibration_queries BETWEEN 300 AND 1000 AS queries
+SELECT probes BETWEEN 1 AND lists AS probes, probes_p80 >= 1 AS p80, measured_recall BETWEEN 0.9 AND 1 AS recall,
+       theta BETWEEN 0 AND 10 AS theta, calibration_queries BETWEEN 300 AND 1000 AS queries
 FROM vdb.stat_index WHERE indexname = 'item_v';
 
 -- Dead rows count once vacuum has seen them; those of the delta leave it.

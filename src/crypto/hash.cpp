@@ -2,6 +2,7 @@
 
 // The library's header (angle brackets: not a file of ours).
 #include <blake3.h>
+#include <sodium.h>
 
 #include <new>
 
@@ -19,6 +20,13 @@ Hash Blake3(std::span<const uint8_t> bytes) noexcept {
   Hasher hasher;
   hasher.Update(bytes);
   return hasher.Finish();
+}
+
+Hash Sha256(std::span<const uint8_t> bytes) noexcept {
+  static_assert(crypto_hash_sha256_BYTES == kHashBytes);
+  Hash hash;
+  crypto_hash_sha256(hash.data(), bytes.data(), bytes.size());
+  return hash;
 }
 
 Hasher::Hasher() noexcept {

@@ -17,6 +17,9 @@ using Hash = std::array<uint8_t, kHashBytes>;
 /// The hash of `bytes`.
 Hash Blake3(std::span<const uint8_t> bytes) noexcept;
 
+/// SHA-256: what Amazon's signatures are made with.
+Hash Sha256(std::span<const uint8_t> bytes) noexcept;
+
 /// The hash of bytes that come in pieces.
 class Hasher {
  public:

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kFormatName = "vdb_ext routing";
 constexpr uint32_t kMapEntries = 13 + kShapeEntries;
-constexpr uint32_t kCalibrationEntries = 9;
+constexpr uint32_t kCalibrationEntries = 10;
 constexpr float kMaxFloat = std::numeric_limits<float>::max();
 
 Shape ShapeOf(const RoutingHeader& header) {
@@ -23,7 +23,8 @@ Shape ShapeOf(const RoutingHeader& header) {
 bool InRange(float value, float min, float max) { return value >= min && value <= max; }
 
 bool IsValidCalibration(const RoutingCalibration& calibration) {
-  return InRange(calibration.theta, -kMaxFloat, kMaxFloat) &&
+  return InRange(calibration.theta, 0, kMaxFloat) &&
+         InRange(calibration.near_ratio, 0, kMaxFloat) &&
          InRange(calibration.l1_ratio_low, 0, kMaxFloat) &&
          InRange(calibration.l1_ratio_high, 0, kMaxFloat) &&
          InRange(calibration.recall_target, 0, 1) && InRange(calibration.measured_recall, -1, 1) &&
@@ -41,6 +42,7 @@ void WriteCalibration(const RoutingCalibration& calibration, CborWriter* writer)
   writer->Text("calibration");
   writer->Map(kCalibrationEntries);
   writer->FloatEntry("theta", calibration.theta);
+  writer->FloatEntry("near_ratio", calibration.near_ratio);
   writer->FloatEntry("l1_ratio_low", calibration.l1_ratio_low);
   writer->FloatEntry("l1_ratio_high", calibration.l1_ratio_high);
   writer->FloatEntry("recall_target", calibration.recall_target);
@@ -56,6 +58,7 @@ RoutingCalibration ReadCalibration(CborReader* reader) {
   reader->ExpectText("calibration");
   if (reader->Map() != kCalibrationEntries) reader->Fail("wrong number of entries");
   calibration.theta = reader->FloatEntry("theta");
+  calibration.near_ratio = reader->FloatEntry("near_ratio");
   calibration.l1_ratio_low = reader->FloatEntry("l1_ratio_low");
   calibration.l1_ratio_high = reader->FloatEntry("l1_ratio_high");
   calibration.recall_target = reader->FloatEntry("recall_target");

@@ -1,4 +1,4 @@
-/// Routing object, format version 1: centroids, radii, rows per list, which chunk has which lists,
+/// Routing object, format version 2: centroids, radii, rows per list, which chunk has which lists,
 /// and the calibrated probing rule of one segment, as one CBOR document. docs/format.md has every
 /// byte.
 #pragma once
@@ -14,7 +14,7 @@
 
 namespace vdb::format {
 
-inline constexpr uint32_t kRoutingVersion = 1;
+inline constexpr uint32_t kRoutingVersion = 2;
 /// Largest plaintext of a routing object.
 inline constexpr uint32_t kMaxRoutingBytes = 256u << 20;
 /// The centroids start here in the plaintext.
@@ -22,7 +22,7 @@ inline constexpr uint32_t kCentroidsOffset = 512;
 
 /// The probing rule; the fields of index::Calibration, which says what they mean.
 struct RoutingCalibration {
-  float theta, l1_ratio_low, l1_ratio_high, recall_target, measured_recall;
+  float theta, near_ratio, l1_ratio_low, l1_ratio_high, recall_target, measured_recall;
   float mean_lists, p80_lists, mean_rows;
   uint32_t queries;
 

@@ -1,11 +1,12 @@
-/// Calibrator: finds theta, the one number of the probing rule, from queries that are rows of the
-/// table.
+/// Calibrator: finds theta and near_ratio, the numbers of the probing rule, from queries that are
+/// rows of the table.
 ///
 /// While the build streams its lists out, each list is scanned for every calibration query; at the
 /// end the ten nearest (by code estimate, self excluded by row id) of each query are known with the
-/// list they are in. A neighbour at distance rho in list i is found when d(q, c_i) - theta * R_i <
-/// rho: theta is the quantile of (d(q, c_i) - rho) / R_i over all neighbours at the recall target +
-/// .015.
+/// list they are in. A list's key is mean - theta * spread; a neighbour is found when its list's
+/// key is under the tenth distance, so the quantile of (mean - tenth distance) / spread over all
+/// neighbours at the recall target + .015 is enough; theta is the least that a simulation of the
+/// search finds to be.
 #pragma once
 
 #include <cstdint>

@@ -40,51 +40,23 @@ void ListOrder::Begin(std::span<const Routing* const> routings, const PreparedQu
   EnsureSize(&keys_, n);
   EnsureSize(&minima_, groups_);
 
-  for (size_t i = 0; i < routings.size(); ++i) {
-    if (routings[i]->n_lists == 0) continue;
-    simd::RankCentroids(query.scan().q8, routings[i]->interleaved, routings[i]->sums,
-                        routings[i]->n_lists, routings[i]->dim, products_.data() + first_[i]);
-  }
-  SetKeys(routings, query, by_product, by_distance, -kInfinity);
-  popped_.clear();
-  Restart();
-}
-
-void ListOrder::SetKeys(std::span<const Routing* const> routings, const PreparedQuery& query,
-                        bool by_product, bool by_distance, float least_theta) {
-  simd::ListKeyQuery key_query{by_product, query.scan().q8_step, query.norm_sq(), query.offset(),
-                               0};
+  simd::ListKeyQuery key_query{by_product, query.scan().q8_step, query.norm_sq(), query.offset(), 0,
+                               0,          by_distance};
   for (size_t s = 0; s < routings.size(); ++s) {
     const Routing& routing = *routings[s];
     if (routing.n_lists == 0) continue;
     const uint32_t at = first_[s];
-    key_query.theta = by_distance ? 0 : std::max(routing.calibration.theta, least_theta);
+    simd::RankCentroids(query.scan().q8, routing.interleaved, routing.sums, routing.n_lists,
+                        routing.dim, products_.data() + at);
+    key_query.theta = routing.calibration.theta;
+    key_query.near_ratio = routing.calibration.near_ratio;
     simd::ListKeys(key_query, products_.data() + at, routing.scale, routing.norm_sq, routing.radius,
                    routing.n_lists, keys_.data() + at, minima_.data() + at / kGroup);
   }
-}
-
-void ListOrder::Restart() {
   batch_groups_ = kFirstGroups;
   done_ = -kInfinity;
   batch_.clear();
   position_ = 0;
-}
-
-void ListOrder::Widen(std::span<const Routing* const> routings, const PreparedQuery& query,
-                      bool by_product, float least_theta) {
-  SetKeys(routings, query, by_product, false, least_theta);
-  // A key of minus infinity is never over `done_`.
-  for (uint32_t list : popped_) keys_[list] = -kInfinity;
-  for (uint32_t list : popped_) {
-    const uint32_t group = list / kGroup;
-    float least = kInfinity;
-    for (uint32_t i = group * kGroup; i < (group + 1) * kGroup; ++i) {
-      if (keys_[i] > -kInfinity) least = std::min(least, keys_[i]);
-    }
-    minima_[group] = least == kInfinity ? -kInfinity : least;
-  }
-  Restart();
 }
 
 bool ListOrder::Refill(float limit) {

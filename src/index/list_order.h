@@ -27,18 +27,13 @@ class ListOrder {
   void Begin(std::span<const Routing* const> routings, const PreparedQuery& query, bool by_product,
              bool by_distance);
 
-  /// Orders the lists that have not been popped anew, by keys with a theta of at least
-  /// `least_theta`. The arguments are those of Begin. Not after Begin by distance.
-  void Widen(std::span<const Routing* const> routings, const PreparedQuery& query, bool by_product,
-             float least_theta);
-
   /// The next list with a key under `limit`, or null. It stays the next until Pop. An infinite
   /// limit stops at no list.
   const Entry* Next(float limit) {
     if (position_ == batch_.size() && !Refill(limit)) return nullptr;
     return batch_[position_].key < limit ? &batch_[position_] : nullptr;
   }
-  void Pop() { popped_.push_back(batch_[position_++].list); }
+  void Pop() { ++position_; }
   /// What comes `ahead` places after the next, as far as it is known; else null.
   const Entry* Peek(size_t ahead) const {
     return position_ + ahead < batch_.size() ? &batch_[position_ + ahead] : nullptr;
@@ -51,9 +46,6 @@ class ListOrder {
   Place PlaceOf(uint32_t list) const;
 
  private:
-  void SetKeys(std::span<const Routing* const> routings, const PreparedQuery& query,
-               bool by_product, bool by_distance, float least_theta);
-  void Restart();
   bool Refill(float limit);
 
   std::vector<uint32_t> first_;  // of each segment: its first number
@@ -64,7 +56,6 @@ class ListOrder {
   uint32_t batch_groups_ = 0;
   float done_ = 0;  // keys up to here have been in a batch
   std::vector<Entry> batch_;
-  std::vector<uint32_t> popped_;
   std::vector<float> scratch_;
   AlignedBuffer<uint32_t> selected_;
   size_t position_ = 0;

@@ -50,9 +50,4 @@ QueryTerms PreparedQuery::FromProduct(float product, float distance_sq) const {
           std::sqrt(distance_sq)};
 }
 
-float PreparedQuery::ListDistance(const QueryTerms& terms) const {
-  if (space_.estimator() == quant::Estimator::kInnerProduct) return terms.add;
-  return std::sqrt(std::max(terms.add, 0.0f));
-}
-
 }  // namespace vdb::index

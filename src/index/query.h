@@ -37,9 +37,6 @@ class PreparedQuery {
   QueryTerms Terms(const int8_t* codes, float scale, float centroid_norm_sq) const;
   /// Terms about the mean (a zero centroid), as delta rows have it.
   QueryTerms MeanTerms() const { return FromProduct(0, norm_sq_); }
-  /// Distance from the centroid that the terms belong to, as the probing rule takes it: L2 (not
-  /// squared); inner product: the score add.
-  float ListDistance(const QueryTerms& terms) const;
 
  private:
   QueryTerms FromProduct(float product, float distance_sq) const;

@@ -23,17 +23,22 @@ struct ListEntry {
   uint32_t first_slot;  // of the segment; a multiple of 32; row i has slot first_slot + i
 };
 
-/// The probing rule and what was measured for it.
+/// The probing rule and what was measured for it. What is not measured is above what real sets
+/// need.
 struct Calibration {
-  float theta;          // scan list i before a row at distance rho unless d_i - theta * R_i >= rho
-  float l1_ratio_low;   // L1 only: a low quantile of L1 / L2 among near neighbours, else 1
-  float l1_ratio_high;  // L1 only: a high quantile, else 1
-  float recall_target;  // what was asked for
-  float measured_recall;  // on the calibration queries; < 0: not measured
-  float mean_lists;  // lists probed at theta, mean and 80th percentile over the calibration queries
-  float p80_lists;
-  float mean_rows;   // codes scanned at theta, mean
-  uint32_t queries;  // calibration queries used; 0: default theta
+  // List i is scanned before a row at distance rho goes out unless key_i >= rho^2: key = d^2 + R^2
+  // - 2 theta R max(d, near_ratio R). By inner product key = score - theta R |q|.
+  float theta = 0.6f;
+  float near_ratio = 1.3f;
+  float l1_ratio_low = 1;      // L1 only: a low quantile of L1 / L2 among near neighbours
+  float l1_ratio_high = 1;     // L1 only: a high quantile
+  float recall_target = 0;     // what was asked for
+  float measured_recall = -1;  // on the calibration queries; < 0: not measured
+  // Lists probed at theta, mean and 80th percentile over the calibration queries.
+  float mean_lists = 0;
+  float p80_lists = 0;
+  float mean_rows = 0;   // codes scanned at theta, mean
+  uint32_t queries = 0;  // calibration queries used; 0: the rule is not measured
 };
 
 /// Views of the arrays in an image.

@@ -23,13 +23,6 @@ constexpr uint64_t kSurvivorRows = 16;
 constexpr uint64_t kDeltaBatch = 256;
 constexpr size_t kCentroidsAhead = 6;
 
-// Theta is calibrated for the ten nearest, and where those share a cluster with the query it can be
-// below zero. A row of a far list, which a filter or a long result leads to, is about sqrt(d^2 +
-// R^2) away, the nearest of its list somewhat less: the rounds beyond the tenth row take at least
-// this.
-constexpr size_t kCalibratedRank = 10;
-constexpr float kFarTheta = 0.25f;
-
 // L1 / L2 of a pair lies between 1 and sqrt(D); near sqrt(2 D / pi) for components that are alike.
 // Uncalibrated searches take a wide interval around that.
 constexpr float kDefaultL1RatioLow = 0.5f;
@@ -65,7 +58,6 @@ struct Searcher::Impl {
   Status Next(Step* step, RowId* row, double* distance);
   Status ScanRound();
   Status Poll();
-  void WidenOrder();
   void PrefetchCentroid(const ListOrder::Entry& entry) const;
   void TakeDelta();
   void RestartTau();
@@ -91,7 +83,6 @@ struct Searcher::Impl {
   float l1_ratio_low = 1, upper_scale = 1;
   size_t k = 1;               // of this round
   size_t lists_limit = 0;     // with options.probes
-  bool widened = false;       // order has keys for far rows
   int corrections = 0;        // rounds since k was multiplied
   uint64_t late_counted = 0;  // late rows that k has been raised for
   bool round_scanned = false;
@@ -112,11 +103,9 @@ void Searcher::Impl::Begin(std::span<const SegmentView> views, const float* vect
   order.Begin(routings, query, space.estimator() == quant::Estimator::kInnerProduct,
               options.probes > 0);
   SetL1Ratio();
-  widened = false;
   corrections = 0;
   late_counted = 0;
   k = std::max<size_t>(options.first_k, 1);
-  WidenOrder();
   candidates.Begin(k);
   scanner.Begin(segments, &query, &candidates, upper_scale, &stats);
   parked.clear();
@@ -127,12 +116,6 @@ void Searcher::Impl::Begin(std::span<const SegmentView> views, const float* vect
   rescanned = to_rescan = 0;
   work_polled = 0;
   any_out = false;
-}
-
-void Searcher::Impl::WidenOrder() {
-  if (widened || options.probes > 0 || k <= kCalibratedRank + late_counted) return;
-  widened = true;
-  order.Widen(routings, query, space.estimator() == quant::Estimator::kInnerProduct, kFarTheta);
 }
 
 void Searcher::Impl::SetL1Ratio() {
@@ -260,7 +243,6 @@ bool Searcher::Impl::BeginNextRound() {
       RestartTau();
     }
   }
-  WidenOrder();
   rescanned = 0;
   to_rescan = scanner.size();
   round_scanned = false;

@@ -7,10 +7,10 @@
 ///
 /// It works in rounds. Round r looks for the k_r nearest (10, then four times more each round): tau
 /// is the k_r-th smallest upper bound or exact distance so far; lists are scanned in order of key
-/// (d - theta * R, in search units) while key < tau; a row whose lower bound is not under tau is
-/// left alone, and a later round with a larger tau scans the list again for just those. A row is
-/// handed out when its exact distance is <= tau and no candidate has a smaller lower bound. So
-/// nothing is restarted, nothing comes twice, and with enough rounds every row comes.
+/// (simd/list_keys.h) while key < tau; a row whose lower bound is not under tau is left alone, and
+/// a later round with a larger tau scans the list again for just those. A row is handed out when
+/// its exact distance is <= tau and no candidate has a smaller lower bound. So nothing is
+/// restarted, nothing comes twice, and with enough rounds every row comes.
 #pragma once
 
 #include <cstdint>

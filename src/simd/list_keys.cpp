@@ -23,8 +23,10 @@ void ListKeys(const ListKeyQuery& query, const int32_t* products, const float* s
   const size_t lanes = hn::Lanes(f32);
   const auto step = hn::Set(f32, query.q8_step);
   const auto add = hn::Set(f32, query.by_product ? query.offset : query.norm_sq);
+  const auto weight = hn::Set(f32, query.without_radii ? 0.0f : 1.0f);
+  const auto near_ratio = hn::Set(f32, query.near_ratio);
   const auto theta =
-      hn::Set(f32, query.by_product ? query.theta * std::sqrt(query.norm_sq) : query.theta);
+      hn::Set(f32, query.theta * (query.by_product ? std::sqrt(query.norm_sq) : 2.0f));
   const auto largest = hn::Set(f32, std::numeric_limits<float>::max());
   const auto smallest = hn::Neg(largest);
   const size_t groups = (n + kGroup - 1) / kGroup;
@@ -33,14 +35,17 @@ void ListKeys(const ListKeyQuery& query, const int32_t* products, const float* s
     for (size_t i = g * kGroup; i < (g + 1) * kGroup; i += lanes) {
       const auto product = hn::Mul(hn::ConvertTo(f32, hn::Load(i32, products + i)),
                                    hn::Mul(hn::Load(f32, scale + i), step));
-      const auto margin = hn::Mul(theta, hn::Load(f32, radius + i));
-      auto key = hn::Sub(hn::Sub(add, product), margin);
+      const auto extent = hn::Mul(weight, hn::Load(f32, radius + i));
+      auto mean = hn::Sub(add, product);
+      auto spread = extent;
       if (!query.by_product) {
         const auto square =
-            hn::Sub(hn::Add(add, hn::Load(f32, norm_sq + i)), hn::Add(product, product));
-        const auto x = hn::Sub(hn::Sqrt(hn::Max(square, hn::Zero(f32))), margin);
-        key = hn::Mul(x, hn::Abs(x));
+            hn::Max(hn::Sub(hn::Add(add, hn::Load(f32, norm_sq + i)), hn::Add(product, product)),
+                    hn::Zero(f32));
+        mean = hn::MulAdd(extent, extent, square);
+        spread = hn::Mul(extent, hn::Max(hn::Sqrt(square), hn::Mul(near_ratio, extent)));
       }
+      auto key = hn::NegMulAdd(theta, spread, mean);
       key = hn::IfThenElse(hn::Le(hn::Abs(key), largest), key, smallest);
       hn::Store(key, f32, keys + i);
       low = hn::Min(low, key);

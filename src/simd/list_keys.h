@@ -3,8 +3,9 @@
 ///
 /// Shapes:  products, scale, norm_sq, radius (round_up(n, 16),), 64-byte aligned; keys
 ///          (round_up(n, 16),), 64-byte aligned; minima (round_up(n, 16) / 16,).
-/// Units:   search units. By distance: d = |q - c|, x = d - theta * radius, key = x * |x|. By
-///          product: key = offset - <q, c> - theta * radius * |q|.
+/// Units:   search units. By distance: d = |q - c|, key = d^2 + radius^2 - 2 * theta * radius *
+///          max(d, near_ratio * radius). By product: key = offset - <q, c> - theta * radius * |q|.
+///          Without radii as if they were 0.
 /// Errors:  none (noexcept). A key that is not finite becomes -FLT_MAX: such a list is scanned
 ///          first. Keys beyond n become infinity, which no real key is.
 #pragma once
@@ -19,7 +20,8 @@ struct ListKeyQuery {
   float q8_step;  // of the ScanQuery that was ranked
   float norm_sq;  // |q|^2
   float offset;   // by product only
-  float theta;
+  float theta, near_ratio;
+  bool without_radii;
 };
 
 /// minima[g] is the smallest of keys[16g .. 16g + 15].

@@ -76,7 +76,7 @@ class Uploads {
 };
 
 enum class Removal : uint8_t {
-  kRemoved,
+  kRemoved,   // is not there; may never have been, where capabilities().tells_absence is false
   kAbsent,    // was not there
   kDisabled,  // the store does not remove anything; it is still there
 };
@@ -101,8 +101,10 @@ inline constexpr size_t kMaxNameBytes = 512;
 class ObjectStore {
  public:
   struct Capabilities {
-    bool list = false;   // List
-    bool remove = true;  // false: Remove always says kDisabled
+    bool list = false;          // List
+    bool remove = true;         // false: Remove always says kDisabled
+    bool tells_absence = true;  // Remove can tell kAbsent from kRemoved
+    bool records = true;        // ReadRecord and WriteRecord; false: both are kUnsupported
     uint64_t max_object_bytes = UINT64_MAX;
   };
 
@@ -135,7 +137,8 @@ class ObjectStore {
 
   /// Writes the record if its revision still is `expected` (none: if there is no such record).
   /// The new revision; nothing when someone else was first. After kUnavailable it may have been
-  /// written: read it.
+  /// written: read it. Values that two writers may want to write at the same time must differ: a
+  /// writer whose reply was lost recognises its write by the value.
   virtual Result<std::optional<std::string>> WriteRecord(std::string_view name,
                                                          std::span<const uint8_t> value,
                                                          const std::optional<std::string>& expected,

@@ -1,6 +1,7 @@
 #include "store/retry.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <iterator>
 
@@ -47,6 +48,20 @@ Verdict OfError(const HttpCall& call) {
       break;
   }
   return verdict;
+}
+
+/// The word that S3 has for an error; empty when there is none. Nothing else of a body is repeated:
+/// it may hold what was sent.
+std::string_view ErrorCode(std::string_view body) {
+  constexpr std::string_view kTag = "<Code>";
+  const size_t at = body.find(kTag);
+  if (at == std::string_view::npos) return {};
+  const std::string_view code = body.substr(at + kTag.size());
+  const size_t end = code.find('<');
+  const bool is_word = end != std::string_view::npos && end <= 64 &&
+                       std::all_of(code.begin(), code.begin() + static_cast<ptrdiff_t>(end),
+                                   [](unsigned char c) { return std::isalnum(c) != 0; });
+  return is_word ? code.substr(0, end) : std::string_view();
 }
 
 Refusal RefusalOf(int status) {
@@ -107,13 +122,16 @@ Verdict OfStatus(const HttpReply& reply, Refusal refusal) {
       break;
   }
   if (verdict.kind == Verdict::Kind::kRetry) verdict.retry_after_ms = RetryAfterMs(reply);
-  verdict.what = StrCat(what, " (HTTP ", reply.status, ")");
+  const std::string_view code = ErrorCode(reply.body);
+  if (code == "NoSuchBucket") what = "there is no such bucket";
+  verdict.what = StrCat(what, " (HTTP ", reply.status, code.empty() ? "" : ", ", code, ")");
   return verdict;
 }
 
 }  // namespace
 
-Verdict Judge(const HttpCall& call, StoreState& state) {
+Verdict Judge(const HttpCall& call, const HttpContext& context) {
+  StoreState& state = *context.state;
   Count(state.requests);
   Count(state.received_bytes, call.received_bytes());
   if (call.error() != HttpError::kNone) {
@@ -124,7 +142,9 @@ Verdict Judge(const HttpCall& call, StoreState& state) {
   if (status >= 200 && status < 300) return {};
   const Refusal refusal = RefusalOf(status);
   Count(state.refusals[static_cast<size_t>(refusal)]);
-  return OfStatus(call.reply(), refusal);
+  Verdict verdict = OfStatus(call.reply(), refusal);
+  if (context.reread != nullptr) context.reread(call.reply(), verdict);
+  return verdict;
 }
 
 std::optional<int> Tries::Next(const Verdict& verdict) {

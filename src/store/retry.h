@@ -7,7 +7,7 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "store/http_call.h"
-#include "store/store_stats.h"
+#include "store/http_context.h"
 
 namespace vdb::store {
 
@@ -30,7 +30,7 @@ struct Verdict {
 };
 
 /// Looks at a call that is done, and counts it.
-Verdict Judge(const HttpCall& call, StoreState& state);
+Verdict Judge(const HttpCall& call, const HttpContext& context);
 
 /// The tries of one request.
 class Tries {

@@ -227,7 +227,7 @@ int Main(int argc, char** argv) {
   size_t next = 0;
   constexpr double kTargets[] = {.95, .98, .99};
   for (float theta = calibration.theta - .1f; theta < calibration.theta + 1 && next < 3;
-       theta += .025f) {
+       theta += .0125f) {
     index.set_theta(theta);
     const Measured m = Measure(index, queries, truth, &searcher);
     Print(theta, m, n);

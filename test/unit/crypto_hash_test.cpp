@@ -50,6 +50,12 @@ TEST(Hash, PublishedVectorsOfTheKeyedModes) {
             "2cc39783c223154fea8dfb7c1b1660f2ac2dcbd1c1de8277b0b0dd39b7e50d7d");
 }
 
+TEST(Sha256, PublishedVectors) {
+  EXPECT_EQ(Hex(Sha256({})), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(Hex(Sha256(Bytes("abc"))),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
 TEST(Hash, PiecesMakeTheWhole) {
   constexpr uint64_t kSeed = 20251122;
   SCOPED_TRACE(kSeed);

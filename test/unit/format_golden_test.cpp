@@ -101,11 +101,13 @@ TEST(Golden, SmallChunk) {
 }
 
 TEST(Golden, Routing) {
-  ExpectGolden("routing/v1.cbor", Routing());
-  const Bytes golden = ReadGolden("routing/v1.cbor");
+  ExpectGolden("routing/v2.cbor", Routing());
+  const Bytes golden = ReadGolden("routing/v2.cbor");
   Result<RoutingObject> object = ParseRoutingObject(golden);
   ASSERT_TRUE(object.ok());
   EXPECT_EQ(object->calibration, SampleRouting(5).calibration);
+  // Its theta is one of another rule.
+  EXPECT_EQ(ParseRoutingObject(ReadGolden("routing/v1.cbor")).status().code(), Code::kCorruption);
 }
 
 TEST(Golden, EncryptedObject) {

@@ -76,6 +76,7 @@ TEST(RoutingObject, WriterRefusesWhatDoesNotFit) {
            [](SampleRouting* s) { s->scale[1] = kNan; }, [](SampleRouting* s) { s->scale[1] = -1; },
            [](SampleRouting* s) { s->radius[1] = kInfinity; },
            [](SampleRouting* s) { s->calibration.theta = kNan; },
+           [](SampleRouting* s) { s->calibration.near_ratio = -1; },
            [](SampleRouting* s) { s->calibration.recall_target = 1.5f; },
            [](SampleRouting* s) { s->calibration.mean_rows = -1; }}) {
     SampleRouting sample(4);

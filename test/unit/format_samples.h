@@ -92,6 +92,7 @@ struct SampleRouting {
                        .padded_dim = 128,
                        .bits = 5};
   RoutingCalibration calibration{.theta = 0.75f,
+                                 .near_ratio = 1.25f,
                                  .l1_ratio_low = 1,
                                  .l1_ratio_high = 1,
                                  .recall_target = 0.95f,

@@ -48,12 +48,12 @@ TEST(ListOrder, GivesEachListOnceByKey) {
         const QueryTerms terms =
             query.Terms(routing.rows + size_t{place.list} * routing.dim, routing.scale[place.list],
                         routing.norm_sq[place.list]);
-        const float theta = by_distance ? 0 : routing.calibration.theta;
-        const float margin = theta * routing.radius[place.list];
-        float key = terms.add - margin * std::sqrt(query.norm_sq());
+        const Calibration& rule = routing.calibration;
+        const float radius = by_distance ? 0 : routing.radius[place.list];
+        float key = terms.add - rule.theta * radius * std::sqrt(query.norm_sq());
         if (!by_product) {
-          const float x = query.ListDistance(terms) - margin;
-          key = x * std::fabs(x);
+          key = terms.add + radius * radius -
+                2 * rule.theta * radius * std::max(std::sqrt(terms.add), rule.near_ratio * radius);
         }
         worst = std::max<double>(worst, std::fabs(key - entry->key));
         order.Pop();

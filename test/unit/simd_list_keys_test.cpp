@@ -46,9 +46,11 @@ struct Lists {
 };
 
 TEST(ListKeys, FollowTheirFormulaOnEveryTarget) {
-  for (const bool by_product : {false, true}) {
+  for (const int kind : {0, 1, 2}) {
+    const bool by_product = kind == 1;
     for (const size_t n : {1, 15, 16, 17, 100}) {
-      const ListKeyQuery query{by_product, .02f, 1.5f, -.7f, .4f};
+      // Some lists are nearer than 3 radii, some are not.
+      const ListKeyQuery query{by_product, .02f, 1.5f, -.7f, .4f, 3, kind == 2};
       ForEachTarget([&] {
         Lists lists(n);
         lists.Run(query);
@@ -56,9 +58,9 @@ TEST(ListKeys, FollowTheirFormulaOnEveryTarget) {
           const double product = .02 * lists.scale[i] * lists.products[i];
           double key = -.7 - product - .4 * lists.radius[i] * std::sqrt(1.5);
           if (!by_product) {
-            const double d_sq = 1.5 + lists.norm_sq[i] - 2 * product;
-            const double x = std::sqrt(std::max(d_sq, 0.0)) - .4 * lists.radius[i];
-            key = x * std::fabs(x);
+            const double d_sq = std::max(1.5 + lists.norm_sq[i] - 2 * product, 0.0);
+            const double r = kind == 2 ? 0 : lists.radius[i];
+            key = d_sq + r * r - 2 * .4 * r * std::max(std::sqrt(d_sq), 3 * r);
           }
           EXPECT_NEAR(lists.keys[i], key, 1e-5 * (1 + std::fabs(key))) << i;
         }
@@ -78,7 +80,7 @@ TEST(ListKeys, PutListsWithoutAProperKeyFirst) {
     lists.norm_sq[3] = kInfinity;
     lists.radius[20] = std::numeric_limits<float>::quiet_NaN();
     lists.radius[39] = kInfinity;
-    lists.Run({false, .02f, 1.5f, 0, .4f});
+    lists.Run({false, .02f, 1.5f, 0, .4f, 1, false});
     for (const size_t i : {3, 20, 39}) EXPECT_EQ(lists.keys[i], -kLargest) << i;
     for (const size_t g : {0, 1, 2}) EXPECT_EQ(lists.minima[g], -kLargest);
   });
@@ -86,7 +88,7 @@ TEST(ListKeys, PutListsWithoutAProperKeyFirst) {
 
 TEST(SelectKeys, GivesWhatLiesInTheInterval) {
   Lists lists(100);
-  lists.Run({false, .02f, 1.5f, 0, .4f});
+  lists.Run({false, .02f, 1.5f, 0, .4f, 1, false});
   const float low = lists.keys[7], high = std::max(lists.keys[50], low + .3f);
   std::vector<uint32_t> expected;
   for (uint32_t i = 0; i < 100; ++i) {

@@ -3,6 +3,7 @@
 /// transaction takes with it.
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "pg/am/build_rules.h"
 #include "pg/am/chain.h"
@@ -110,8 +111,7 @@ class Builder {
   uint64_t index_rows_ = 0;
 };
 
-/// Rows to sample: enough for every list, as far as maintenance_work_mem goes. A row is held twice
-/// for a moment, as it is and transformed, and a tenth of them a third time, prepared as queries.
+/// Rows to sample: enough for every list, as far as maintenance_work_mem goes.
 size_t Builder::SampleCapacity(uint32_t padded_dim) {
   const double rows = Call([&] {
     BlockNumber pages;
@@ -120,7 +120,7 @@ size_t Builder::SampleCapacity(uint32_t padded_dim) {
     return tuples;
   });
   const double lists = meta_.lists_option > 0 ? meta_.lists_option : rows / kRowsPerList;
-  const double fit = maintenance_work_mem * 1024.0 * 0.38 / (padded_dim * sizeof(float));
+  const double fit = maintenance_work_mem * 1024.0 * kSampleShare / (padded_dim * sizeof(float));
   return static_cast<size_t>(std::max(std::min(WantedSample(lists), fit), kLeastSample));
 }
 
@@ -136,7 +136,7 @@ index::Space Builder::MakeSpace(const Sample& sample) {
   size_t n = 0;
   for (size_t i = 0; i < sample.size(); i++) {
     if (i % kRowsPerInterrupt == 0) Call([] { CHECK_FOR_INTERRUPTS(); });
-    if (!uncentred.Data(sample.vectors.data() + i * meta_.dim, row.data())) continue;
+    if (!uncentred.Data(sample.row(i), row.data())) continue;
     for (uint32_t j = 0; j < layout_.dim; j++) sum[j] += row[j];
     n++;
   }
@@ -163,7 +163,7 @@ void Builder::Run(IndexBuildResult* result) {
     UnlockReleaseBuffer(buffer);
   });
   SetPhase(kPhaseSample);
-  Sample sample = SampleTable(heap_, index_, info_, *opclass_, meta_.dim,
+  Sample sample = SampleTable(heap_, index_, info_, *opclass_, meta_.dim, layout_.dim,
                               SampleCapacity(layout_.dim), kSampleSeed);
   heap_rows_ = sample.heap_rows;
   const index::Space space = MakeSpace(sample);
@@ -285,29 +285,33 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   // The reservoir's members are in no order that matters: the last ones ask, the others train.
   const size_t n_queries = std::min(kCalibrationQueries, std::max<size_t>(sample.size() / 10, 1));
   const size_t n_train = std::max<size_t>(sample.size() - n_queries, 1);
-  AlignedBuffer<float> points(n_train * layout_.dim);
+  const size_t first_query = sample.size() - n_queries;
+  float* const queries = sample.row(first_query);
+  for (size_t i = 1; i < n_queries; i++) {
+    std::memmove(queries + i * meta_.dim, sample.row(first_query + i), meta_.dim * sizeof(float));
+  }
+  index::Calibrator calibrator(
+      space, layout_, std::span<const float>(queries, n_queries * meta_.dim),
+      std::span<const uint64_t>(sample.tids.data() + first_query, n_queries));
+  // In place: the sample is what a build with many dimensions has the least room for.
+  AlignedBuffer<float> point(layout_.dim);
   for (size_t i = 0; i < n_train; i++) {
     if (i % kRowsPerInterrupt == 0) Call([] { CHECK_FOR_INTERRUPTS(); });
-    space.Data(sample.vectors.data() + i * meta_.dim, points.data() + i * layout_.dim);
+    space.Data(sample.row(i), point.data());
+    std::memcpy(sample.row(i), point.data(), layout_.dim * sizeof(float));
   }
-  const size_t first_query = sample.size() - n_queries;
-  index::Calibrator calibrator(
-      space, layout_,
-      std::span<const float>(sample.vectors.data() + first_query * meta_.dim,
-                             n_queries * meta_.dim),
-      std::span<const uint64_t>(sample.tids.data() + first_query, n_queries));
   index::TrainOptions train;
   train.lists = meta_.lists_option > 0 ? meta_.lists_option : index::AutomaticLists(sample.rows);
-  sample = {};  // the calibrator has what it needs of it
   train.spherical = opclass_->metric == Metric::kInnerProduct;
   train.seed = kSampleSeed;
   train.poll = kCancelPoll;
-  Result<index::Centroids> trained = index::Train(points.span(), layout_.dim, train);
+  Result<index::Centroids> trained = index::Train(
+      std::span<const float>(sample.vectors.data(), n_train * layout_.dim), layout_.dim, train);
   ThrowIfError(trained.status());
   const index::Centroids centroids = std::move(trained).value();
-  points = {};
+  sample = {};
 
-  const index::Assigner assigner(centroids, train.spherical);
+  auto assigner = std::make_unique<const index::Assigner>(centroids, train.spherical);
   const quant::Encoder encoder(layout_, space.estimator());
   const uint32_t vector_bytes = meta_.store_vectors != 0
                                     ? format::VectorBytes({opclass_->metric, opclass_->element,
@@ -316,8 +320,9 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   const auto chunk_bytes = static_cast<uint32_t>(
       std::min<size_t>(MaxChunkBytes(maintenance_work_mem),
                        meta_.chunk_size * (layout_.row_bytes() + vector_bytes)));
-  const EncodeContext context{opclass_, &space,      &centroids,  &assigner,
-                              &encoder, chunk_bytes, vector_bytes};
+  const EncodeContext context{opclass_,       &space,      &centroids,
+                              assigner.get(), &encoder,    static_cast<uint32_t>(n_queries),
+                              chunk_bytes,    vector_bytes};
   index::Calibrator* const l1 = opclass_->metric == Metric::kL1 ? &calibrator : nullptr;
 
   SetPhase(kPhaseEncode);
@@ -328,6 +333,7 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   index_rows_ = sorted.rows();
 
   SetPhase(kPhaseSort);
+  assigner.reset();
   sorted.Sort();
   if (index_rows_ == 0) {
     sorted.End();

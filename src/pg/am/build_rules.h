@@ -16,6 +16,10 @@ inline constexpr uint64_t kMinTrainedRows = 2000;
 inline constexpr double kPointsPerList = 64;
 inline constexpr size_t kCalibrationQueries = 1000;
 
+/// Share of a build's memory that the sample may take. It is held once, a tenth of it a second
+/// time, prepared as queries; the rest is for training.
+inline constexpr double kSampleShare = 0.45;
+
 /// Rows to sample for a build of so many lists.
 inline constexpr double WantedSample(double lists) {
   const double training = std::max(lists * kPointsPerList, double{kMinTrainedRows});
@@ -30,11 +34,20 @@ inline constexpr uint32_t MaxListRows(size_t row_bytes) {
   return static_cast<uint32_t>(std::max<size_t>(rows / 32 * 32, 32));
 }
 
-/// Plaintext of a chunk that a build with this much memory (maintenance_work_mem, kB) holds.
+/// Plaintext of a chunk that a build with this much memory (maintenance_work_mem, kB) holds. A list
+/// that is longer is a chunk of its own.
 inline constexpr uint32_t MaxChunkBytes(int work_mem_kb) {
   return static_cast<uint32_t>(
-      std::clamp<size_t>(size_t{1024} * static_cast<size_t>(work_mem_kb) / 8, size_t{4} << 20,
+      std::clamp<size_t>(size_t{1024} * static_cast<size_t>(work_mem_kb) / 8, size_t{1} << 20,
                          format::kMaxChunkBytes));
+}
+
+/// Rows that are assigned together: enough to keep the assignment kernel's tiles full, few enough
+/// for the processor's cache and for a sixteenth of the memory.
+inline constexpr uint32_t kMaxBatchRows = 96;
+inline constexpr uint32_t BatchRows(int work_mem_kb, uint32_t padded_dim) {
+  const size_t rows = size_t{1024} * static_cast<size_t>(work_mem_kb) / 16 / (padded_dim * 4);
+  return static_cast<uint32_t>(std::clamp<size_t>(rows / 6 * 6, 12, kMaxBatchRows));
 }
 
 /// Bits of the codes of an index that asks for `code_bits`. In one dimension 1: a residual is its

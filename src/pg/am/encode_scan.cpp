@@ -17,10 +17,11 @@ EncodeScan::EncodeScan(const EncodeContext& context, Tuplesortstate* sort, index
     : context_(context),
       sort_(sort),
       l1_(l1),
-      batch_(size_t{kBatchRows} * context.space->padded_dim()),
+      batch_rows_(BatchRows(maintenance_work_mem, context.space->padded_dim())),
+      batch_(size_t{batch_rows_} * context.space->padded_dim()),
       raw_(context.space->dim()),
-      l1_rows_(l1 == nullptr ? 0 : size_t{kBatchRows} * context.space->dim()),
-      vectors_(size_t{kBatchRows} * context.vector_bytes) {
+      l1_rows_(l1 == nullptr ? 0 : size_t{batch_rows_} * context.space->dim()),
+      vectors_(size_t{batch_rows_} * context.vector_bytes) {
   const size_t bytes =
       VARHDRSZ + sizeof(SortedRow) + context.encoder->layout().row_bytes() + context.vector_bytes;
   Call([&] {
@@ -73,7 +74,7 @@ void EncodeScan::Add(const ItemPointerData& tid, Datum value) {
   }
   MemoryContextSwitchTo(old);
   MemoryContextReset(row_memory_);
-  if (batched_ == kBatchRows) Flush();
+  if (batched_ == batch_rows_) Flush();
 }
 
 /// Assigns, encodes and hands the batch to the sort. Holds no C++ object: tuplesort may ereport.

@@ -9,6 +9,7 @@
 #include "index/calibrator.h"
 #include "index/space.h"
 #include "index/trainer.h"
+#include "pg/am/build_rules.h"
 #include "pg/am/opclass.h"
 #include "quant/rabitq.h"
 
@@ -28,6 +29,7 @@ struct EncodeContext {
   const index::Centroids* centroids;
   const index::Assigner* assigner;
   const quant::Encoder* encoder;
+  uint32_t n_queries;     // that the calibrator holds, and
   uint32_t chunk_bytes;   // of a chunk that will be written, about: for the sort to leave room
   uint32_t vector_bytes;  // that go along with a row code; 0: no vectors are stored
 };
@@ -53,22 +55,19 @@ class EncodeScan {
   void Add(const ItemPointerData& tid, Datum value);
   void Flush();
 
-  /// Rows that are assigned together: enough to keep the assignment kernel's tiles full, few enough
-  /// for L2.
-  static constexpr uint32_t kBatchRows = 96;
-
   EncodeContext context_;
   Tuplesortstate* sort_;
   index::Calibrator* l1_;
   MemoryContext row_memory_ = nullptr;
   TupleTableSlot* slot_ = nullptr;
-  AlignedBuffer<float> batch_;    // (kBatchRows, padded_dim)
+  uint32_t batch_rows_;           // BatchRows
+  AlignedBuffer<float> batch_;    // (batch_rows_, padded_dim)
   AlignedBuffer<float> raw_;      // (dim,) a widened row
-  AlignedBuffer<float> l1_rows_;  // (kBatchRows, dim) when l1_ is set
-  std::vector<uint8_t> vectors_;  // (kBatchRows, vector_bytes)
+  AlignedBuffer<float> l1_rows_;  // (batch_rows_, dim) when l1_ is set
+  std::vector<uint8_t> vectors_;  // (batch_rows_, vector_bytes)
   bytea* item_ = nullptr;
-  uint64_t tids_[kBatchRows];
-  uint32_t lists_[kBatchRows];
+  uint64_t tids_[kMaxBatchRows];
+  uint32_t lists_[kMaxBatchRows];
   uint32_t batched_ = 0;
   uint64_t rows_ = 0;
   bool progress_ = false;

@@ -97,12 +97,11 @@ void EstimateSegment(const EstimateInput& input, const quant::CodeLayout& layout
                     static_cast<uint32_t>(std::min(shape.lists, 4e9)), layout.dim));
 }
 
-/// Sampling and training come first, with the sample as it was and transformed; then centroids in
-/// three forms beside the sort.
+/// Sampling and training come first; then centroids in three forms beside the sort.
 double BuildMemory(const EstimateInput& input, const quant::CodeLayout& layout) {
   const double asked = input.lists > 0 ? input.lists : index::AutomaticLists(input.rows);
   const double sample = std::min(WantedSample(asked), static_cast<double>(input.rows));
-  const double training = sample * 4.0 * (layout.dim + input.dim) + 2 * asked * 4.0 * layout.dim;
+  const double training = sample * 4.0 * layout.dim / kSampleShare;
   const double sorting =
       static_cast<double>(input.rows) * (static_cast<double>(layout.row_bytes()) + kSortItemBytes) +
       3 * asked * 4.0 * layout.dim;

@@ -1,4 +1,4 @@
-/// The metapage (block 0): what an index is, and the roots of everything in it. Format version 1.
+/// The metapage (block 0): what an index is, and the roots of everything in it. Format version 2.
 ///
 /// Readers take a copy under a share lock. The generation grows with each publish of a new
 /// directory: a backend that opened generation g notices at its next search that the metapage says

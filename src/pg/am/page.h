@@ -1,4 +1,4 @@
-/// Pages of a vdb index: what every page has in common. Format version 1.
+/// Pages of a vdb index: what every page has in common. Format version 2.
 ///
 /// A page is a standard PostgreSQL page with an 16-byte special area that names its kind and
 /// segment, so that a reader who came for another page notices. Payload begins after the page
@@ -10,7 +10,7 @@
 
 namespace vdb::pg {
 
-inline constexpr uint32_t kFormatVersion = 1;
+inline constexpr uint32_t kFormatVersion = 2;
 inline constexpr uint16_t kPageMagic = 0x7644;  // "Dv"
 
 enum class PageKind : uint16_t {

@@ -5,6 +5,7 @@
 #include "pg/am/meta.h"
 #include "pg/am/opened.h"
 #include "pg/guard.h"
+#include "simd/assign.h"
 
 extern "C" {
 #include "access/parallel.h"
@@ -60,12 +61,15 @@ Tuplesortstate* BeginSort(int work_mem_kb, SortCoordinate coordinate) {
                               work_mem_kb, coordinate, TUPLESORT_NONE);
 }
 
-/// Memory for sorting: what centroids, their panels, a batch of rows and a chunk, which is copied
-/// where its regions are put together and grows in steps, leave of maintenance_work_mem.
+/// Memory for sorting: what centroids, their panels, the calibrator's queries, a batch of rows and
+/// a chunk, which is copied where its regions are put together and grows in steps, leave of
+/// maintenance_work_mem.
 int SortMemory(const EncodeContext& context, int participants) {
-  const double row_kb = context.centroids->dim * sizeof(float) / 1024.0;
-  const double others_kb =
-      (3.0 * context.centroids->n + 2 * 96) * row_kb + 4.0 * context.chunk_bytes / 1024;
+  const uint32_t n = context.centroids->n, dim = context.centroids->dim;
+  const double row_kb = dim * sizeof(float) / 1024.0;
+  const double rows = 2.0 * n + static_cast<double>(simd::PanelFloats(n, 1)) +
+                      2.0 * context.n_queries + 2.0 * BatchRows(maintenance_work_mem, dim);
+  const double others_kb = rows * row_kb + 4.0 * context.chunk_bytes / 1024;
   const double kb = std::max(maintenance_work_mem - others_kb, maintenance_work_mem / 4.0);
   return std::max(static_cast<int>(kb / participants), 64);
 }
@@ -153,6 +157,7 @@ void RunWorker(shm_toc* toc) {
                               &worker.centroids,
                               worker.assigner.get(),
                               worker.encoder.get(),
+                              0,
                               shared->chunk_bytes,
                               shared->vector_bytes};
   RunParticipant(shared, sharedsort, context, heap, index, info, false);

@@ -15,7 +15,7 @@ constexpr float kMaxSampledNormSq = 1e36f;
 struct SampleState {
   const OpclassInfo* opclass;
   uint32_t dim;
-  size_t capacity;
+  size_t stride, capacity;
   size_t kept = 0;
   uint64_t rows = 0;
   SplitMix64 random;
@@ -45,7 +45,7 @@ void SampleRow(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, voi
   if (!(cosine && IsZero(elements))) {
     state->rows++;
     if (place < state->capacity) {
-      float* target = state->vectors + place * state->dim;
+      float* target = state->vectors + place * state->stride;
       const float* floats = AsFloats(elements, target);
       if (simd::Dot(floats, floats, state->dim) < kMaxSampledNormSq) {
         if (floats != target) std::memcpy(target, floats, sizeof(float) * state->dim);
@@ -61,13 +61,15 @@ void SampleRow(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, voi
 }  // namespace
 
 Sample SampleTable(Relation heap, Relation index, IndexInfo* info, const OpclassInfo& opclass,
-                   uint32_t dim, size_t capacity, uint64_t seed) {
+                   uint32_t dim, size_t stride, size_t capacity, uint64_t seed) {
   Sample sample;
-  sample.vectors.resize(capacity * dim);
+  sample.stride = stride;
+  sample.vectors.Reset(capacity * stride);
   sample.tids.resize(capacity);
-  SampleState state{
-      &opclass,          dim, capacity, 0, 0, SplitMix64(seed), nullptr, sample.vectors.data(),
-      sample.tids.data()};
+  SampleState state{&opclass,          dim,     stride,
+                    capacity,          0,       0,
+                    SplitMix64(seed),  nullptr, sample.vectors.data(),
+                    sample.tids.data()};
   sample.heap_rows = Call([&] {
     state.row_memory =
         AllocSetContextCreate(CurrentMemoryContext, "vdb sample row", ALLOCSET_DEFAULT_SIZES);
@@ -77,7 +79,6 @@ Sample SampleTable(Relation heap, Relation index, IndexInfo* info, const Opclass
     return rows;
   });
   sample.rows = state.rows;
-  sample.vectors.resize(state.kept * dim);
   sample.tids.resize(state.kept);
   return sample;
 }

@@ -20,9 +20,6 @@ namespace {
 
 constexpr uint64_t kNoTid = 0;
 
-// Scans generously; only for a segment that was not calibrated.
-constexpr index::Calibration kDefaultCalibration = {1.0f, 1.0f, 1.0f, 0.0f, -1.0f, 0, 0, 0, 0};
-
 }  // namespace
 
 SegmentWriter::SegmentWriter(Relation index, WriteMode mode, const SegmentShape& shape,
@@ -40,10 +37,16 @@ SegmentWriter::SegmentWriter(Relation index, WriteMode mode, const SegmentShape&
       vector_bytes_(shape.vectors ? format::VectorBytes({shape.metric, shape.element, shape.dim,
                                                          shape.layout.dim, shape.layout.bits})
                                   : 0),
-      max_list_rows_(MaxListRows(shape.layout.row_bytes() + vector_bytes_)),
-      calibration_(kDefaultCalibration) {
+      max_list_rows_(MaxListRows(shape.layout.row_bytes() + vector_bytes_)) {
   entry_.header = {};
   entry_.header.segment = shape.segment;
+  // Growing step by step would leave as much again in pieces that nothing fits into; what is never
+  // written to costs nothing.
+  const size_t max_blocks = (max_list_rows_ + quant::kBlockVectors - 1) / quant::kBlockVectors;
+  codes_.reserve(max_list_rows_ * shape.layout.row_bytes());
+  blocks_.reserve(max_blocks * shape.layout.block_bytes() + kCacheLine);
+  ex_records_.reserve(max_list_rows_ * shape.layout.ex_record_bytes());
+  vectors_.reserve(size_t{max_list_rows_} * vector_bytes_);
   ThrowIfError(chunk_.Begin(ChunkHeaderFor(0)));
 }
 
@@ -240,10 +243,11 @@ SegmentEntry SegmentWriter::Finish() {
   format::RoutingContents contents = {};
   contents.header = {shape_.uuid, shape_.segment,    shape_.metric,     shape_.element,
                      shape_.dim,  shape_.layout.dim, shape_.layout.bits};
-  contents.calibration = {
-      calibration_.theta,         calibration_.l1_ratio_low,    calibration_.l1_ratio_high,
-      calibration_.recall_target, calibration_.measured_recall, calibration_.mean_lists,
-      calibration_.p80_lists,     calibration_.mean_rows,       calibration_.queries};
+  contents.calibration = {calibration_.theta,         calibration_.near_ratio,
+                          calibration_.l1_ratio_low,  calibration_.l1_ratio_high,
+                          calibration_.recall_target, calibration_.measured_recall,
+                          calibration_.mean_lists,    calibration_.p80_lists,
+                          calibration_.mean_rows,     calibration_.queries};
   contents.centroids = routing_centroids_;
   contents.scale = scale_;
   contents.radius = radius_;

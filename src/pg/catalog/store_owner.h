@@ -1,0 +1,34 @@
+/// vdb.store_owner: what this database last wrote into its owner records. A database has one record
+/// in each store, named by the prefix of its objects. It holds a random token, which each
+/// collection replaces: a cluster that finds another token there than it has written is not the
+/// only one that collects there. All of it ereports.
+#pragma once
+
+#include <cstdint>
+
+#include "pg/pg.h"
+
+namespace vdb::pg {
+
+inline constexpr size_t kOwnerTokenBytes = 16;
+
+struct OwnerRow {
+  Oid server;
+  char prefix[64];  // `<incarnation>/<database>/`
+  bool has_token, has_pending;
+  uint8_t token[kOwnerTokenBytes];    // what the record is known to have held
+  uint8_t pending[kOwnerTokenBytes];  // what it may hold since: committed before it is written
+};
+
+/// The row of `server` and `prefix`. False: there is none.
+bool ReadOwner(Oid server, const char* prefix, OwnerRow* row);
+/// Adds `row` unless there is one for its server and prefix, which it becomes.
+void EnsureOwner(OwnerRow* row);
+/// Makes it `row`, whatever it was.
+void WriteOwner(const OwnerRow& row);
+/// If `row.pending` still is what is pending, it is the token now.
+void ConfirmOwner(const OwnerRow& row);
+/// All rows of a server go.
+void ForgetOwners(Oid server);
+
+}  // namespace vdb::pg

@@ -1,0 +1,79 @@
+/// RangeBatch: one GetRanges over HTTP: many requests at a time, with retries, redirects, hedges
+/// and second fetches.
+///
+/// A hedge is a second request for the same bytes, sent when the first has taken longer than 19 in
+/// 20 do; whichever answers first is taken. There are at most five for a hundred requests, so that
+/// a store which has become slow as a whole is not asked twice as much.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "store/http_context.h"
+#include "store/retry.h"
+
+namespace vdb::store {
+
+/// How a store wants to be asked for bytes.
+class RangeSource {
+ public:
+  virtual ~RangeSource() = default;
+  /// A request for the object; the batch adds the range. Errors are final.
+  virtual Result<HttpRequest> GetRequest(const ObjectRef& object) = 0;
+  /// Whether the store sends readers elsewhere.
+  virtual bool follows_redirects() const { return false; }
+};
+
+class RangeBatch {
+ public:
+  RangeBatch(HttpContext* context, RangeSource* source, std::span<const RangeRequest> requests,
+             RangeSink* sink, Deadline deadline);
+
+  /// Errors: as GetRanges.
+  Status Run();
+
+ private:
+  struct Fetch {
+    size_t index;  // of the request
+    Tries tries;
+    std::unique_ptr<HttpCall> call = {}, hedge = {};
+    std::vector<uint8_t> hedge_target = {};
+    int64_t ready_ms = 0;
+    int64_t started_ms = 0;
+    bool hedged = false;
+    bool refetched = false;
+    int redirects = 0;
+    std::string redirected_to = {};  // where the bytes are, if not where they were asked for
+    bool other_host = false;         // which is not to see the token
+  };
+
+  const ObjectRef& ObjectOf(const Fetch& fetch) const { return *requests_[fetch.index].object; }
+  Status Error(const Fetch& fetch, Code code, std::string_view what) const;
+  Result<HttpRequest> RequestOf(const Fetch& fetch, std::span<uint8_t> target);
+  Status StartMore();
+  Status Start(Fetch& fetch);
+  Status StartHedges();
+  int64_t HedgeAfterMs() const;
+  int WaitMs() const;
+  /// Handles what has come for a fetch that is under way. True when it is no longer.
+  Result<bool> Handle(Fetch& fetch);
+  Status Arrived(Fetch& fetch);
+  Status FetchAgain(Fetch& fetch, const std::string& why);
+  Result<bool> Redirect(Fetch& fetch, const HttpReply& reply);
+
+  HttpContext* context_;
+  RangeSource* source_;
+  std::span<const RangeRequest> requests_;
+  RangeSink* sink_;
+  Deadline deadline_;
+  Permission permission_;
+  HttpDriver* driver_ = nullptr;
+  std::deque<Fetch> fetches_;
+  std::deque<Fetch*> waiting_;
+  std::vector<Fetch*> flying_;
+  size_t left_;
+};
+
+}  // namespace vdb::store

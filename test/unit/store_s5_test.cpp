@@ -1,0 +1,236 @@
+#include "store/s5.h"
+
+#include <gtest/gtest.h>
+
+#include "store/json_fields.h"
+#include "store/url.h"
+#include "unit/store_s5_server.h"
+
+namespace vdb::store {
+namespace {
+
+class S5Test : public testing::Test {
+ protected:
+  ObjectRef Put(const Bytes& bytes) {
+    const ObjectRef ref = RefOf("o", bytes);
+    const Status status = PutOne(s5_.store(), ref, bytes);
+    EXPECT_TRUE(status.ok()) << status.message();
+    return ref;
+  }
+  /// The next `times` requests whose path begins with `path` are answered so.
+  void FailNext(const std::string& path, ServerReply reply, int times = 1) {
+    s5_.server.fault = [=, left = times](const ServerRequest& request) mutable {
+      const bool fails = request.target.starts_with(path) && left > 0;
+      if (fails) --left;
+      return fails ? std::optional<ServerReply>(reply) : std::nullopt;
+    };
+  }
+  static void ExpectNoToken(const Status& status) {
+    EXPECT_EQ((status.message() + status.detail() + status.hint()).find("to/ken"),
+              std::string::npos)
+        << status.message();
+  }
+
+  S5Fixture s5_;
+  const Bytes bytes_ = RandomBytes(1, 300'000);
+};
+
+TEST_F(S5Test, SaysItsVersion) {
+  EXPECT_EQ(s5_.s5().Version(Soon()).value(), "1.0.0-pre.1");
+  FailNext("/s5/version", {.body = "<html>"});
+  EXPECT_EQ(s5_.s5().Version(Soon()).status().code(), Code::kUnavailable);
+}
+
+TEST_F(S5Test, AnotherCidIsAnotherObject) {
+  const std::string other = CidOf(RefOf("", RandomBytes(2, 10)));
+  for (const std::string& body :
+       {"{\"cid\":\"" + other + "\"}", std::string("{\"cid\":\"z123\"}"), std::string("{}")}) {
+    FailNext("/s5/upload", {.body = body});
+    EXPECT_EQ(PutOne(s5_.store(), RefOf("o", bytes_), bytes_).code(), Code::kCorruption) << body;
+  }
+  FailNext("/s5/upload", {.body = "no"});
+  EXPECT_EQ(PutOne(s5_.store(), RefOf("o", bytes_), bytes_).code(), Code::kUnavailable);
+}
+
+TEST_F(S5Test, LargeObjectsGoInPiecesThatSurviveALostReply) {
+  const Bytes large = RandomBytes(2, 5'000'000);
+  bool lost = false;
+  s5_.server.fault = [&](const ServerRequest& request) -> std::optional<ServerReply> {
+    // The first piece arrives, but its answer does not: the next try finds another offset.
+    if (request.method != "PATCH" || request.Header("upload-offset") != "0" || lost)
+      return std::nullopt;
+    lost = true;
+    return ServerReply{.status = 500, .body = "Invalid offset"};
+  };
+  EXPECT_TRUE(ReadAll(s5_.store(), Put(large)).value() == large);
+  EXPECT_EQ(s5_.server.pieces, 3);
+  EXPECT_EQ(s5_.server.pins, 0);
+  Put(large);
+  EXPECT_EQ(s5_.server.pieces, 3) << "the node had it";
+  EXPECT_EQ(s5_.server.pins, 1) << "and is to keep it for us";
+}
+
+TEST_F(S5Test, PiecesGoNowhereElse) {
+  FailNext("/s5/upload/tus", {.status = 201, .headers = {"Location: http://127.0.0.2:1/x"}});
+  const Bytes large = RandomBytes(2, 5'000'000);
+  const Status status = PutOne(s5_.store(), RefOf("o", large), large);
+  EXPECT_EQ(status.code(), Code::kUnavailable);
+  EXPECT_NE(status.message().find("elsewhere"), std::string::npos);
+}
+
+TEST_F(S5Test, PinsWhenAskedTo) {
+  s5_.options.pin = true;
+  const ObjectRef ref = Put(bytes_);
+  EXPECT_EQ(s5_.server.pins, 1);
+  EXPECT_TRUE(s5_.s5().Pin(ref, Soon()).ok());
+  EXPECT_EQ(s5_.server.pins, 2);
+}
+
+TEST_F(S5Test, RedirectsToAnotherHostLoseTheToken) {
+  s5_.options.redirect = true;
+  bool token_seen = false;
+  const std::string all(bytes_.begin(), bytes_.end());
+  HttpServer storage([&](const ServerRequest& request) {
+    token_seen = token_seen || !request.Header("authorization").empty();
+    return RangeReply(request, all);
+  });
+  s5_.server.storage = storage.Url();
+  const ObjectRef ref = Put(bytes_);
+  EXPECT_TRUE(ReadAll(s5_.store(), ref).value() == bytes_);
+  EXPECT_EQ(storage.requests(), 1);
+  EXPECT_FALSE(token_seen);
+}
+
+TEST_F(S5Test, RedirectsOnTheSameHostKeepTheToken) {
+  const ObjectRef ref = Put(bytes_);
+  s5_.options.redirect = true;
+  FailNext("/s5/blob/", {.status = 302, .headers = {"Location: ../../" + CidOf(ref)}});
+  EXPECT_TRUE(ReadAll(s5_.store(), ref).value() == bytes_);
+}
+
+TEST_F(S5Test, RedirectsEnd) {
+  s5_.options.redirect = true;
+  const ObjectRef ref = Put(bytes_);
+  for (const std::string location :
+       {"/s5/blob/x", "", "file:///etc/passwd", "http://user:pw@127.0.0.1/"}) {
+    FailNext("/s5/blob/", {.status = 307, .headers = {"Location: " + location}}, 100);
+    const int before = s5_.server.requests();
+    const Status status = ReadAll(s5_.store(), ref).status();
+    EXPECT_EQ(status.code(), Code::kUnavailable) << location;
+    EXPECT_LE(s5_.server.requests() - before, 7);
+    ExpectNoToken(status);
+  }
+}
+
+TEST_F(S5Test, ANodeThatDeletesNothingSaysSo) {
+  const ObjectRef ref = Put(bytes_);
+  s5_.server.allow_delete = false;
+  EXPECT_EQ(s5_.store().Remove(ref, Soon()).value(), Removal::kDisabled);
+  FailNext("/s5/delete/", {.status = 401, .body = "Unauthorized"});
+  EXPECT_EQ(s5_.store().Remove(ref, Soon()).status().code(), Code::kPermission);
+  EXPECT_TRUE(ReadAll(s5_.store(), ref).ok());
+}
+
+TEST_F(S5Test, WhatTheNodeMeansByItsErrors) {
+  const ObjectRef ref = Put(bytes_);
+  const std::pair<const char*, Code> errors[] = {
+      {"FileSystemException: writeFrom failed (OS Error: No space left on device, errno = 28)",
+       Code::kDiskFull},
+      {"This API only supports a maximum size of 34000000 bytes", Code::kUnsupported}};
+  for (const auto& [text, code] : errors) {
+    FailNext("/s5/upload", {.status = 500, .body = text});
+    EXPECT_EQ(PutOne(s5_.store(), ref, bytes_).code(), code) << text;
+  }
+  s5_.options.auth_token = "wrong";
+  s5_.server.fault = nullptr;
+  S5Fixture other;
+  other.options.url = s5_.server.Url();
+  other.options.auth_token = "another-to/ken";
+  const Status denied = ReadAll(other.store(), ref).status();
+  EXPECT_EQ(denied.code(), Code::kPermission);
+  ExpectNoToken(denied);
+}
+
+TEST_F(S5Test, ForgedEntriesAreNoticed) {
+  ASSERT_TRUE(s5_.store().WriteRecord("r", Bytes{1, 2, 3}, std::nullopt, Soon()).ok());
+  std::string& entry = s5_.server.registry().begin()->second;
+  const std::string genuine = entry;
+  for (const auto& [from, to] : {std::pair("\"revision\":1", "\"revision\":2"),
+                                 std::pair("\"data\":\"AQID\"", "\"data\":\"AQIE\""),
+                                 std::pair("\"pk\":\"7", "\"pk\":\"8"), std::pair("{", "[")}) {
+    entry = genuine;
+    const size_t at = entry.find(from);
+    ASSERT_NE(at, std::string::npos) << from << entry;
+    entry.replace(at, std::string(from).size(), to);
+    EXPECT_EQ(s5_.store().ReadRecord("r", Soon()).status().code(), Code::kCorruption) << from;
+  }
+  entry = genuine;
+  EXPECT_EQ(s5_.store().ReadRecord("r", Soon()).value()->revision, "1");
+}
+
+TEST_F(S5Test, AnEntryWhoseReplyWasLostIsRecognised) {
+  bool written = false;
+  const auto twice = [&](const Bytes& value) {
+    written = false;
+    // Refuses the entry that it takes.
+    s5_.server.fault = [&](const ServerRequest& request) -> std::optional<ServerReply> {
+      if (request.method != "POST" || written) return std::nullopt;
+      written = true;
+      s5_.server.registry()[nlohmann::json::parse(request.body)["pk"]] = request.body;
+      return ServerReply{.reset = true};
+    };
+    return s5_.store().WriteRecord("r", value, std::nullopt, Soon());
+  };
+  EXPECT_EQ(twice({1}).value(), "1");
+}
+
+TEST_F(S5Test, WithoutKeysThereAreNoRecords) {
+  s5_.options.keys = nullptr;
+  EXPECT_FALSE(s5_.store().capabilities().records);
+  EXPECT_EQ(s5_.store().ReadRecord("r", Soon()).status().code(), Code::kUnsupported);
+}
+
+TEST(S5Options, AreChecked) {
+  StoreState state = {};
+  PollWaiter waiter;
+  const auto code = [&](const char* url, const char* token) {
+    S5Options options;
+    options.store = {"s5", {}, &waiter, &state, 0};
+    options.url = url;
+    options.auth_token = token;
+    const auto made = S5Store::Make(options);
+    EXPECT_EQ(made.status().message().find("to\nken"), std::string::npos);
+    return made.status().code();
+  };
+  EXPECT_EQ(code("https://s5.example.com/node/", "token"), Code::kOk);
+  EXPECT_EQ(code("https://s5.example.com", ""), Code::kOk);
+  EXPECT_EQ(code("s5.example.com:x", ""), Code::kInvalidArgument);
+  EXPECT_EQ(code("https://s5.example.com", "to\nken"), Code::kInvalidArgument);
+  EXPECT_EQ(code("https://s5.example.com", "to\r\nX: y"), Code::kInvalidArgument);
+}
+
+TEST(Url, Origins) {
+  EXPECT_TRUE(SameOrigin("https://a/x", "https://A:443/y?z"));
+  EXPECT_FALSE(SameOrigin("https://a/x", "http://a/x"));
+  EXPECT_FALSE(SameOrigin("https://a/x", "https://a:444/x"));
+  EXPECT_FALSE(SameOrigin("https://a/x", "https://b/x"));
+  EXPECT_EQ(ResolveUrl("https://a/b/c", "../d").value(), "https://a/d");
+  EXPECT_EQ(ResolveUrl("https://a/b/c", "//e/f").value(), "https://e/f");
+  EXPECT_FALSE(ResolveUrl("https://a/", "ftp://a/").ok());
+  EXPECT_EQ(EscapeQuery("a b/+=~\xc3"), "a%20b%2F%2B%3D~%C3");
+}
+
+TEST(JsonFields, FlatObjects) {
+  const auto fields = ReadJsonFields(" {\"a\" : \"b\\\"\\\\\\/\", \"c\":17,\"d\":true } ");
+  ASSERT_TRUE(fields.ok());
+  EXPECT_EQ(fields.value(),
+            (std::map<std::string, std::string>{{"a", "b\"\\/"}, {"c", "17"}, {"d", "true"}}));
+  EXPECT_TRUE(ReadJsonFields("{}").ok());
+  for (const char* bad :
+       {"", "[]", "{", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{\"a\":{}}", "{\"a\":[1]}",
+        "{\"a\":\"\\u0041\"}", "{\"a\":1}x", "{a:1}", "{\"a\":\"b", "{\"a\":x}"})
+    EXPECT_FALSE(ReadJsonFields(bad).ok()) << bad;
+}
+
+}  // namespace
+}  // namespace vdb::store
