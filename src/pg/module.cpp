@@ -6,6 +6,7 @@
 #include "pg/catalog/keys.h"
 #include "pg/catalog/store_server.h"
 #include "pg/compat.h"
+#include "pg/store/store_states.h"
 
 extern "C" {
 VDB_MODULE_MAGIC;
@@ -20,5 +21,6 @@ extern "C" void _PG_init() {
   vdb::pg::DefineKeySettings();
   vdb::pg::DefineStoreSettings();
   vdb::pg::CacheInit();
+  vdb::pg::StoreStatesInit();
   MarkGUCPrefixReserved("vdb");
 }

@@ -8,12 +8,16 @@
 #include <utility>
 #include <vector>
 
-#include "crypto/secret.h"
+#include "crypto/hash.h"
 #include "pg/compat.h"
 #include "pg/guard.h"
 #include "pg/store/latch_waiter.h"
+#include "pg/store/store_states.h"
 #include "store/config.h"
 #include "store/file_store.h"
+#include "store/s3.h"
+#include "store/s5.h"
+#include "store/s5_bridge.h"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -24,6 +28,7 @@ extern "C" {
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
+#include "storage/fd.h"
 #include "utils/acl.h"
 #include "utils/inval.h"
 #include "utils/syscache.h"
@@ -135,13 +140,77 @@ LatchWaiter& TheWaiter() {
   return waiter;
 }
 
+/// PostgreSQL keeps account of descriptors that it did not open itself.
+class ReservedDescriptors final : public store::DescriptorBudget {
+ public:
+  bool Take() override {
+    return Call([] { return AcquireExternalFD(); });
+  }
+  void Give() override { ReleaseExternalFD(); }
+};
+
+store::HttpStoreOptions HttpOptionsOf(const char* name, const store::StoreConfig& config,
+                                      Oid server) {
+  static ReservedDescriptors& descriptors = *new ReservedDescriptors;
+  store::HttpStoreOptions options;
+  options.name = name;
+  options.http.connect_timeout_ms = config.connect_timeout_ms;
+  options.http.stall_timeout_ms = config.stall_timeout_ms;
+  options.http.max_connections = config.max_connections;
+  options.http.verify_tls = config.tls_verify;
+  options.http.ca_file = config.ca_file;
+  options.http.allow_http = allow_http;
+  options.http.descriptors = &descriptors;
+  options.waiter = &TheWaiter();
+  options.state = StateOfStore(server);
+  if (!pg_strong_random(&options.seed, sizeof(options.seed))) {
+    ThrowIfError(Internal("could not get random bytes"));
+  }
+  return options;
+}
+
+/// The store of a server for a role: its mapping has the secrets. Throws.
 std::shared_ptr<store::ObjectStore> MakeStore(const char* name, const store::StoreConfig& config,
-                                              Oid /*server*/, Oid /*role*/) {
+                                              Oid server, Oid role) {
   if (config.type == store::StoreType::kFile) {
     return std::make_shared<store::FileStore>(name, config.path, &TheWaiter());
   }
-  ThrowIfError(Internal("no such type of store"));
-  return nullptr;
+  Result<store::StoreSecrets> secrets =
+      store::ReadSecrets(ViewOptions(Call([&] { return MappingOptions(server, role); })));
+  ThrowIfError(secrets.status());
+  if (config.type == store::StoreType::kS5 && config.dialect == store::S5Dialect::kBridge) {
+    store::S5BridgeOptions options;
+    options.store = HttpOptionsOf(name, config, server);
+    options.url = config.url;
+    options.auth_token = secrets->auth_token;
+    Result<std::unique_ptr<store::S5BridgeStore>> made =
+        store::S5BridgeStore::Make(std::move(options));
+    ThrowIfError(made.status());
+    return std::move(made).value();
+  }
+  if (config.type == store::StoreType::kS5) {
+    store::S5Options options;
+    options.store = HttpOptionsOf(name, config, server);
+    options.url = config.url;
+    options.auth_token = secrets->auth_token;
+    Result<std::unique_ptr<store::S5Store>> made = store::S5Store::Make(std::move(options));
+    ThrowIfError(made.status());
+    return std::move(made).value();
+  }
+  store::S3Options options;
+  options.store = HttpOptionsOf(name, config, server);
+  options.endpoint = config.url;
+  options.bucket = config.bucket;
+  options.prefix = config.prefix;
+  options.region = config.region;
+  options.path_style = config.path_style;
+  options.access_key_id = secrets->access_key_id;
+  options.secret_access_key = secrets->secret_access_key;
+  options.session_token = secrets->session_token;
+  options.sha256 = [](std::span<const uint8_t> bytes) { return crypto::Sha256(bytes); };
+  Result<std::unique_ptr<store::S3Store>> made = store::S3Store::Make(std::move(options));
+  ThrowIfError(made.status());
+  return std::move(made).value();
 }
 
 }  // namespace
