@@ -32,7 +32,7 @@ bool ExchangeRun::Undo() {
   std::optional<HttpRequest> undo = exchange_->Undo();
   if (!undo.has_value() || context_->driver == nullptr) return true;
   Result<std::unique_ptr<HttpCall>> call =
-      context_->driver->Start(*std::move(undo), deadline_.Min(Deadline::After(kUndoMs)));
+      context_->driver->Start(*std::move(undo), deadline_.Earlier(Deadline::After(kUndoMs)));
   if (!call.ok()) return true;
   call_ = std::move(call).value();
   undoing_ = true;
