@@ -287,7 +287,6 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   }
   index::TrainOptions train;
   train.lists = meta_.lists_option > 0 ? meta_.lists_option : index::AutomaticLists(sample.rows);
-  train.spherical = opclass_->metric == Metric::kInnerProduct;
   train.seed = kSampleSeed;
   train.poll = kCancelPoll;
   Result<index::Centroids> trained = index::Train(
@@ -296,7 +295,7 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   const index::Centroids centroids = std::move(trained).value();
   sample = {};
 
-  auto assigner = std::make_unique<const index::Assigner>(centroids, train.spherical);
+  auto assigner = std::make_unique<const index::Assigner>(centroids);
   const quant::Encoder encoder(layout_, space.estimator());
   const auto chunk_bytes = static_cast<uint32_t>(std::min<size_t>(
       MaxChunkBytes(maintenance_work_mem), meta_.chunk_size * layout_.row_bytes()));
