@@ -120,9 +120,7 @@ Result<index::Centroids> MemoryIndex::Impl::TrainCentroids(std::span<const uint3
 
 std::vector<uint32_t> MemoryIndex::Impl::AssignRows(const index::Centroids& centroids,
                                                     index::Calibrator* calibrator) const {
-  // By distance under inner product as well: residuals are shorter than with lists by direction,
-  // and on data with uneven norms a fifth fewer codes have to be scanned.
-  const index::Assigner assigner(centroids, false);
+  const index::Assigner assigner(centroids);
   std::vector<uint32_t> labels(rows);
   AlignedBuffer<float> points(kAssignBatch * layout.dim);
   for (size_t start = 0; start < rows; start += kAssignBatch) {

@@ -1,7 +1,6 @@
 #include "index/kmeans.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <numeric>
 #include <utility>
@@ -81,46 +80,29 @@ AlignedBuffer<float> RandomStart(const PointsView& points, uint32_t k, SplitMix6
   return centroids;
 }
 
-void NormaliseRows(float* rows, size_t n, uint32_t dim) {
-  for (size_t i = 0; i < n; ++i) {
-    float* row = rows + i * dim;
-    const float norm = std::sqrt(simd::Dot(row, row, dim));
-    if (!(norm > 0)) continue;
-    for (uint32_t j = 0; j < dim; ++j) row[j] /= norm;
-  }
-}
-
 Status AssignPoints(const PointsView& points, const AlignedBuffer<float>& centroids, uint32_t k,
-                    bool spherical, const InterruptPoll& poll, uint32_t* labels) {
+                    const InterruptPoll& poll, uint32_t* labels) {
   const size_t floats = simd::PanelFloats(k, points.dim);
   AlignedBuffer<float> panels(floats);
   AlignedBuffer<float> norms(floats / points.dim);
-  if (spherical) {
-    AlignedBuffer<float> directions(size_t{k} * points.dim);
-    std::memcpy(directions.data(), centroids.data(), size_t{k} * points.dim * sizeof(float));
-    NormaliseRows(directions.data(), k, points.dim);
-    simd::PackPanels(directions.data(), k, points.dim, panels.data(), norms.data());
-  } else {
-    simd::PackPanels(centroids.data(), k, points.dim, panels.data(), norms.data());
-  }
+  simd::PackPanels(centroids.data(), k, points.dim, panels.data(), norms.data());
   const size_t batch = std::max<size_t>(
       kMinBatch, kWorkPerPoll / (uint64_t{k} * points.dim) / kMinBatch * kMinBatch);
   for (size_t start = 0; start < points.n; start += batch) {
     VDB_RETURN_IF_ERROR(poll.Check());
     simd::AssignPanels(points.row(start), std::min(batch, points.n - start), points.dim,
-                       panels.data(), norms.data(), k, spherical, labels + start, nullptr);
+                       panels.data(), norms.data(), k, labels + start, nullptr);
   }
   return {};
 }
 
-Status Lloyd(const PointsView& points, uint32_t k, uint32_t passes, bool spherical,
-             const InterruptPoll& poll, AlignedBuffer<float>* centroids,
-             std::vector<uint32_t>* counts) {
+Status Lloyd(const PointsView& points, uint32_t k, uint32_t passes, const InterruptPoll& poll,
+             AlignedBuffer<float>* centroids, std::vector<uint32_t>* counts) {
   const uint32_t dim = points.dim;
   std::vector<uint32_t> labels(points.n, 0), previous;
   for (uint32_t pass = 0; pass < passes; ++pass) {
     previous = labels;
-    VDB_RETURN_IF_ERROR(AssignPoints(points, *centroids, k, spherical, poll, labels.data()));
+    VDB_RETURN_IF_ERROR(AssignPoints(points, *centroids, k, poll, labels.data()));
     counts->assign(k, 0);
     size_t moved = 0;
     AlignedBuffer<float> sums(size_t{k} * dim);

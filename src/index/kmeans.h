@@ -23,21 +23,16 @@ struct PointsView {
 /// Copies k of the points, chosen at random without repetition. Pre: k <= points.n.
 AlignedBuffer<float> RandomStart(const PointsView& points, uint32_t k, SplitMix64* random);
 
-/// Divides rows by their length; zero rows stay.
-void NormaliseRows(float* rows, size_t n, uint32_t dim);
-
-/// The nearest centroid of each point; spherical: the one with the largest product, centroids
-/// normalised. labels (points.n,).
+/// The nearest centroid of each point. labels (points.n,).
 Status AssignPoints(const PointsView& points, const AlignedBuffer<float>& centroids, uint32_t k,
-                    bool spherical, const InterruptPoll& poll, uint32_t* labels);
+                    const InterruptPoll& poll, uint32_t* labels);
 
 /// Moves the k centroids to the means of their points, up to `passes` times; fewer when hardly a
 /// point changes its centroid any more. A centroid that has lost its points takes half of the
 /// largest list. counts (k,): points of each centroid in the last pass; 0 only when there are fewer
 /// distinct points than centroids.
-Status Lloyd(const PointsView& points, uint32_t k, uint32_t passes, bool spherical,
-             const InterruptPoll& poll, AlignedBuffer<float>* centroids,
-             std::vector<uint32_t>* counts);
+Status Lloyd(const PointsView& points, uint32_t k, uint32_t passes, const InterruptPoll& poll,
+             AlignedBuffer<float>* centroids, std::vector<uint32_t>* counts);
 
 /// An order in which each centroid is followed by its nearest neighbour among those not yet
 /// visited. cells (k,): with more than kChainLimit centroids, whole cells are chained, then the

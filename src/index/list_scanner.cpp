@@ -165,13 +165,20 @@ void ListScanner::WantRecords() {
     for (size_t i = batch.begin; i < batch.end; ++i) {
       const simd::Survivor& s = read_.survivors[i];
       const bool wanted = s.lower_bound < tau;
-      const uint64_t offset = entry.b_offset + uint64_t{s.index} * record_bytes;
+      const uint64_t offset = entry.b_offset + s.index * record_bytes;
       if (wanted & ((offset >= begin + kFrameBytes) | (offset + record_bytes > end))) {
         frame = frames.Want(entry.object, offset, record_bytes);
         begin = offset / kFrameBytes * kFrameBytes;
         end = (offset + record_bytes + kFrameBytes - 1) / kFrameBytes * kFrameBytes;
       }
-      records_[n] = {s.lower_bound, s.estimate, s.ip, s.index, batch.number, frame, nullptr};
+      records_[n] = {s.lower_bound,
+                     s.estimate,
+                     s.ip,
+                     s.index,
+                     batch.number,
+                     frame,
+                     static_cast<uint32_t>(offset),
+                     nullptr};
       n += wanted;
     }
   }
@@ -269,11 +276,15 @@ void ListScanner::TakeFirstParts() {
 
 void ListScanner::PrefetchRecords(size_t begin, size_t end) {
   const size_t record_bytes = layout_.ex_record_bytes();
+  const FrameSet* frames = nullptr;
+  uint32_t list = UINT32_MAX;
   for (size_t i = begin; i < end; ++i) {
     Record& record = records_[i];
-    const ScannedList& list = lists_[record.list];
-    record.address = frames_[list.segment].At(
-        record.frame, list.entry.b_offset + uint64_t{record.row} * record_bytes);
+    if (record.list != list) {
+      list = record.list;
+      frames = &frames_[lists_[list].segment];
+    }
+    record.address = frames->At(record.frame, record.offset);
     // What lies behind the frame's end may be prefetched without harm.
     Prefetch(record.address, record_bytes);
   }
@@ -331,14 +342,14 @@ void ListScanner::TakeRecords(size_t begin, size_t end) {
     quant::ExEstimator::Input inputs[kRecordGroup];
     quant::Estimate estimates[kRecordGroup];
     for (size_t i = 0; i < n; ++i) {
-      const ScannedList& list = lists_[records[i]->list];
-      inputs[i] = {records[i]->address, records[i]->ip, list.terms.add, list.terms.ex_error};
-      const uint64_t offset = list.entry.b_offset + uint64_t{records[i]->row} * record_bytes;
-      if (offset % kFrameBytes + record_bytes > kFrameBytes) {
+      const Record& record = *records[i];
+      const ScannedList& list = lists_[record.list];
+      inputs[i] = {record.address, record.ip, list.terms.add, list.terms.ex_error};
+      if (record.offset % kFrameBytes + record_bytes > kFrameBytes) {
         const size_t bytes = kRecordGroup * record_bytes;
         if (scratch_.size() < bytes) scratch_.Reset(bytes);
         uint8_t* copy = scratch_.data() + i * record_bytes;
-        frames_[list.segment].Copy(records[i]->frame, offset, record_bytes, copy);
+        frames_[list.segment].Copy(record.frame, record.offset, record_bytes, copy);
         inputs[i].record = copy;
       }
     }

@@ -83,8 +83,9 @@ class ListScanner {
   struct Record {
     float lower_bound, estimate, ip;
     uint32_t row;
-    uint32_t list;   // in lists_
-    uint32_t frame;  // in which the ex record begins
+    uint32_t list;    // in lists_
+    uint32_t frame;   // in which the ex record begins
+    uint32_t offset;  // of the ex record, in its object
     const uint8_t* address;
   };
 

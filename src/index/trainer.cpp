@@ -64,11 +64,10 @@ Result<Trained> StartTwoLevel(const PointsView& points, uint32_t k, const TrainO
   const PointsView upper{upper_points.data(), upper_n, dim};
   AlignedBuffer<float> upper_centroids = RandomStart(upper, cells, random);
   std::vector<uint32_t> counts;
-  VDB_RETURN_IF_ERROR(Lloyd(upper, cells, options.iterations, options.spherical, options.poll,
-                            &upper_centroids, &counts));
-  std::vector<uint32_t> labels(points.n);
   VDB_RETURN_IF_ERROR(
-      AssignPoints(points, upper_centroids, cells, options.spherical, options.poll, labels.data()));
+      Lloyd(upper, cells, options.iterations, options.poll, &upper_centroids, &counts));
+  std::vector<uint32_t> labels(points.n);
+  VDB_RETURN_IF_ERROR(AssignPoints(points, upper_centroids, cells, options.poll, labels.data()));
   std::vector<std::vector<size_t>> members(cells);
   for (size_t i = 0; i < points.n; ++i) members[labels[i]].push_back(i);
   std::vector<size_t> sizes;
@@ -85,8 +84,8 @@ Result<Trained> StartTwoLevel(const PointsView& points, uint32_t k, const TrainO
     }
     const PointsView view{gathered.data(), members[cell].size(), dim};
     AlignedBuffer<float> centroids = RandomStart(view, shares[cell], random);
-    VDB_RETURN_IF_ERROR(Lloyd(view, shares[cell], options.iterations, options.spherical,
-                              options.poll, &centroids, &counts));
+    VDB_RETURN_IF_ERROR(
+        Lloyd(view, shares[cell], options.iterations, options.poll, &centroids, &counts));
     std::memcpy(out.centroids.data() + out.cells.size() * dim, centroids.data(),
                 size_t{shares[cell]} * dim * sizeof(float));
     out.cells.insert(out.cells.end(), shares[cell], cell);
@@ -140,8 +139,8 @@ Result<Centroids> Train(std::span<const float> points, uint32_t dim, const Train
                         std::min(kMinFullPasses, passes), passes);
   }
   std::vector<uint32_t> counts(k, 1);
-  VDB_RETURN_IF_ERROR(Lloyd(view, k, std::max(passes, 1u), options.spherical, options.poll,
-                            &trained.centroids, &counts));
+  VDB_RETURN_IF_ERROR(
+      Lloyd(view, k, std::max(passes, 1u), options.poll, &trained.centroids, &counts));
 
   // Lists without points are left out.
   uint32_t kept = 0;
@@ -176,24 +175,16 @@ Centroids CentroidsFromCodes(uint32_t dim, std::span<const int8_t> codes,
   return out;
 }
 
-Assigner::Assigner(const Centroids& centroids, bool spherical)
+Assigner::Assigner(const Centroids& centroids)
     : n_(centroids.n),
       dim_(centroids.dim),
-      spherical_(spherical),
       panels_(simd::PanelFloats(centroids.n, centroids.dim)),
       norms_(simd::PanelFloats(centroids.n, 1)) {
-  if (!spherical) {
-    simd::PackPanels(centroids.values.data(), n_, dim_, panels_.data(), norms_.data());
-    return;
-  }
-  AlignedBuffer<float> directions(centroids.values.size());
-  std::copy_n(centroids.values.data(), centroids.values.size(), directions.data());
-  NormaliseRows(directions.data(), n_, dim_);
-  simd::PackPanels(directions.data(), n_, dim_, panels_.data(), norms_.data());
+  simd::PackPanels(centroids.values.data(), n_, dim_, panels_.data(), norms_.data());
 }
 
 void Assigner::Assign(const float* points, size_t n, uint32_t* out) const {
-  simd::AssignPanels(points, n, dim_, panels_.data(), norms_.data(), n_, spherical_, out, nullptr);
+  simd::AssignPanels(points, n, dim_, panels_.data(), norms_.data(), n_, out, nullptr);
 }
 
 }  // namespace vdb::index

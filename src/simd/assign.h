@@ -6,8 +6,7 @@
 /// Shapes:  points (n, dim) row-major; panels (ceil(n_centroids / 64), dim, 64), 64-byte aligned;
 ///          norms (ceil(n_centroids / 64) * 64,), 64-byte aligned: |centroid|^2; best, best_score
 ///          (n,).
-/// Units:   score = norm - 2 <point, centroid>: squared L2 less |point|^2. By product: -<point,
-///          centroid>, and norms may be null.
+/// Units:   score = norm - 2 <point, centroid>: squared L2 less |point|^2.
 /// Pre:     n_centroids > 0; dim > 0, of any size.
 /// Errors:  none (noexcept); allocates nothing. A point with a NaN gets centroid 0, score infinity.
 /// Cost:    n * n_centroids * dim multiply-adds; best in batches of at least 48 points. The result
@@ -26,13 +25,12 @@ inline constexpr size_t PanelFloats(size_t n, size_t dim) {
   return (n + kPanelWidth - 1) / kPanelWidth * kPanelWidth * dim;
 }
 
-/// Lays `rows` (n, dim) out in panels, the last one filled up with zeros, and computes norms (may
-/// be null).
+/// Lays `rows` (n, dim) out in panels, the last one filled up with zeros, and computes norms.
 void PackPanels(const float* rows, size_t n, size_t dim, float* panels, float* norms) noexcept;
 
 /// For each point the centroid with the smallest score. best_score may be null.
 void AssignPanels(const float* points, size_t n, size_t dim, const float* panels,
-                  const float* norms, size_t n_centroids, bool by_product, uint32_t* best,
+                  const float* norms, size_t n_centroids, uint32_t* best,
                   float* best_score) noexcept;
 
 }  // namespace vdb::simd

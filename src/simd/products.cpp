@@ -33,7 +33,7 @@ struct Parts {
 #if HWY_TARGET == HWY_SCALAR
 
 template <uint32_t kBits>
-int32_t ExSum(const uint8_t* codes, const int8_t* q8, size_t dim) {
+HWY_INLINE int32_t ExSum(const uint8_t* codes, const int8_t* q8, size_t dim) {
   using P = Parts<kBits>;
   int32_t sum = 0;
   const auto part = [&](size_t offset, size_t width, size_t i) {
@@ -111,7 +111,7 @@ HWY_INLINE ByteVec ShiftBytesLeft(ByteVec v) {  // what is shifted out must be z
 }
 
 template <uint32_t kBits>
-int32_t ExSum(const uint8_t* codes, const int8_t* q8, size_t dim) {
+HWY_INLINE int32_t ExSum(const uint8_t* codes, const int8_t* q8, size_t dim) {
   using P = Parts<kBits>;
   const ByteTag d8;
   const SignedByteTag di8;

@@ -281,6 +281,7 @@ bool HttpCall::CheckRange() {
   const WantedRange& range = *request_.range;
   range_checked_ = true;
   if (reply_.status == 200) {
+    body_end_ = range.object_bytes;
     // Everything, from the first byte. Its length says whether it is the object.
     curl_off_t length = -1;
     curl_easy_getinfo(easy_, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
@@ -289,13 +290,16 @@ bool HttpCall::CheckRange() {
                   StrCat("an object of ", length, " bytes, not ", range.object_bytes));
     return true;
   }
-  body_at_ = range.offset;
   uint64_t first, last;
   std::optional<uint64_t> size;
   if (!ParseContentRange(reply_.Header("content-range"), &first, &last, &size))
     return Fail(HttpError::kWrongRange, "no valid Content-Range");
-  if (first != range.offset || last != range.offset + range.target.size() - 1)
+  // More than what was asked for is what some servers send, and harmless as long as they say so.
+  if (first > range.offset || last < range.offset + range.target.size() - 1 ||
+      last >= range.object_bytes)
     return Fail(HttpError::kWrongRange, StrCat("bytes ", first, " to ", last));
+  body_at_ = first;
+  body_end_ = last + 1;
   if (size.has_value() && *size != range.object_bytes)
     return Fail(HttpError::kWrongRange,
                 StrCat("an object of ", *size, " bytes, not ", range.object_bytes));
@@ -315,10 +319,9 @@ bool HttpCall::TakeRange(std::span<const uint8_t> bytes) {
   }
   body_at_ += bytes.size();
   if (body_at_ <= end) return true;
-  if (reply_.status == 206) return Fail(HttpError::kWrongRange, "more bytes than asked for");
-  if (body_at_ > range.object_bytes)
-    return Fail(HttpError::kWrongRange, "more bytes than the object has");
-  if (range.object_bytes - body_at_ <= kDrainBytes) return true;
+  if (body_at_ > body_end_)
+    return Fail(HttpError::kWrongRange, "more bytes than it said it would send");
+  if (body_end_ - body_at_ <= kDrainBytes) return true;
   complete_ = true;
   return false;
 }

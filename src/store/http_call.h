@@ -70,8 +70,9 @@ class HttpCall {
   bool range_checked_ = false;
   bool heard_ = false;
   bool reused_connection_ = false;
-  uint64_t sent_ = 0;     // of head, body and tail
-  uint64_t body_at_ = 0;  // where in the reply's body the next byte is
+  uint64_t sent_ = 0;      // of head, body and tail
+  uint64_t body_at_ = 0;   // where in the reply's body the next byte is
+  uint64_t body_end_ = 0;  // of ranges: where the reply's body ends, by what it says
   uint64_t range_filled_ = 0;
   uint64_t received_bytes_ = 0;
   int64_t started_us_ = 0;

@@ -202,7 +202,7 @@ Result<bool> RangeBatch::Handle(Fetch& fetch) {
 
 Status RangeBatch::Arrived(Fetch& fetch) {
   permission_.Answered();
-  const Status taken = sink_->Done(fetch.index);
+  Status taken = sink_->Done(fetch.index);
   if (taken.code() == Code::kCorruption) return FetchAgain(fetch, taken.message());
   if (taken.ok()) --left_;
   return taken;

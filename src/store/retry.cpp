@@ -58,9 +58,9 @@ std::string_view ErrorCode(std::string_view body) {
   if (at == std::string_view::npos) return {};
   const std::string_view code = body.substr(at + kTag.size());
   const size_t end = code.find('<');
-  const bool is_word = end != std::string_view::npos && end <= 64 &&
-                       std::all_of(code.begin(), code.begin() + static_cast<ptrdiff_t>(end),
-                                   [](unsigned char c) { return std::isalnum(c) != 0; });
+  const bool is_word =
+      end <= 64 && std::all_of(code.begin(), code.begin() + static_cast<ptrdiff_t>(end),
+                               [](unsigned char c) { return std::isalnum(c) != 0; });
   return is_word ? code.substr(0, end) : std::string_view();
 }
 

@@ -49,11 +49,9 @@ Result<std::unique_ptr<S3Store>> S3Store::Make(S3Options options) {
         "invalid bucket: 3 to 63 of the characters a-z 0-9 . and - are expected");
   if (options.region.empty() || !IsLowerNameOrDots(options.region))
     return InvalidArgument("invalid region");
-  if (!options.prefix.empty() &&
-      !CheckName(options.prefix.ends_with('/')
-                     ? std::string_view(options.prefix).substr(0, options.prefix.size() - 1)
-                     : options.prefix)
-           .ok())
+  std::string_view directory = options.prefix;
+  if (directory.ends_with('/')) directory.remove_suffix(1);
+  if (!options.prefix.empty() && !CheckName(directory).ok())
     return InvalidArgument("invalid prefix");
   if (options.part_bytes == 0) return InvalidArgument("invalid size of parts");
   VDB_ASSIGN_OR_RETURN(const std::string endpoint, CheckBaseUrl(options.endpoint));

@@ -100,7 +100,7 @@ Status ReadXml(
   std::vector<Open> open;
   std::string path;
   const auto close = [&]() -> Status {
-    const Status status = element(path, open.back().text);
+    Status status = element(path, open.back().text);
     path.resize(open.back().path_bytes);
     open.pop_back();
     return status;

@@ -190,8 +190,7 @@ void BM_Assign(benchmark::State& state) {
   simd::PackPanels(centroids.data(), k, dim, panels.data(), norms.data());
   std::vector<uint32_t> best(n);
   for (auto _ : state) {
-    simd::AssignPanels(points.data(), n, dim, panels.data(), norms.data(), k, false, best.data(),
-                       nullptr);
+    simd::AssignPanels(points.data(), n, dim, panels.data(), norms.data(), k, best.data(), nullptr);
     benchmark::DoNotOptimize(best.data());
   }
   state.counters["multiply-adds/s"] =

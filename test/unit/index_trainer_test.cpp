@@ -22,7 +22,7 @@ AlignedBuffer<float> Points(const testing::Matrix& matrix) {
 double MeanDistanceSq(const AlignedBuffer<float>& points, const Centroids& centroids) {
   const size_t n = points.size() / centroids.dim;
   std::vector<uint32_t> labels(n);
-  Assigner(centroids, false).Assign(points.data(), n, labels.data());
+  Assigner(centroids).Assign(points.data(), n, labels.data());
   double sum = 0;
   for (size_t i = 0; i < n; ++i) {
     sum += simd::L2Sq(points.data() + i * centroids.dim, centroids.row(labels[i]), centroids.dim);
@@ -114,23 +114,17 @@ TEST(Assigner, TakesTheNearestOrTheBestDirection) {
   const AlignedBuffer<float> points = Points(testing::Clustered(1000, 64, 20, 3));
   TrainOptions options;
   options.lists = 25;
-  for (const bool spherical : {false, true}) {
-    options.spherical = spherical;
-    Result<Centroids> trained = Train(points.span(), 64, options);
-    ASSERT_TRUE(trained.ok());
-    std::vector<uint32_t> labels(1000);
-    Assigner(*trained, spherical).Assign(points.data(), 1000, labels.data());
-    for (size_t i = 0; i < 1000; ++i) {
-      const float* point = points.data() + i * 64;
-      const auto score = [&](uint32_t c) {
-        const float* row = trained->row(c);
-        if (!spherical) return double{simd::L2Sq(point, row, 64)};
-        return -simd::Dot(point, row, 64) / std::sqrt(double{simd::Dot(row, row, 64)});
-      };
-      double best = score(0);
-      for (uint32_t c = 1; c < trained->n; ++c) best = std::min(best, score(c));
-      EXPECT_NEAR(score(labels[i]), best, 1e-4 * std::fabs(best)) << i;
-    }
+  Result<Centroids> trained = Train(points.span(), 64, options);
+  ASSERT_TRUE(trained.ok());
+  std::vector<uint32_t> labels(1000);
+  Assigner(*trained).Assign(points.data(), 1000, labels.data());
+  for (size_t i = 0; i < 1000; ++i) {
+    const auto score = [&](uint32_t c) {
+      return double{simd::L2Sq(points.data() + i * 64, trained->row(c), 64)};
+    };
+    double best = score(0);
+    for (uint32_t c = 1; c < trained->n; ++c) best = std::min(best, score(c));
+    EXPECT_NEAR(score(labels[i]), best, 1e-4 * best) << i;
   }
 }
 

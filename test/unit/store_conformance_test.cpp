@@ -316,10 +316,43 @@ StoreCase Case(const char* name) {
   return {name, [] { return std::make_unique<Fixture>(); }};
 }
 
-INSTANTIATE_TEST_SUITE_P(Stores, StoreConformance,
-                         testing::Values(Case<MemoryFixture>("Memory"), Case<FileFixture>("File"),
-                                         Case<FaultFixture>("Fault"), Case<S3Fixture>("S3"),
-                                         Case<S5Fixture>("S5"), Case<S5BridgeFixture>("S5Bridge")),
+/// The stores that stand in this process; and those at servers that test/store/test_conformance.py
+/// has started, which it names in the environment as JSON.
+std::vector<StoreCase> Cases() {
+  std::vector<StoreCase> cases = {Case<MemoryFixture>("Memory"), Case<FileFixture>("File"),
+                                  Case<FaultFixture>("Fault"),   Case<S3Fixture>("S3"),
+                                  Case<S5Fixture>("S5"),         Case<S5BridgeFixture>("S5Bridge")};
+  if (const char* s5 = std::getenv("VDB_STORE_S5")) {
+    const nlohmann::json at = nlohmann::json::parse(s5);
+    for (const bool redirect : {false, true}) {
+      cases.push_back({redirect ? "S5Redirect" : "S5Portal", [at, redirect] {
+                         auto fixture = std::make_unique<S5Fixture>();
+                         fixture->options.url = at["url"];
+                         fixture->options.auth_token = at["token"];
+                         fixture->options.redirect = redirect;
+                         return fixture;
+                       }});
+    }
+  }
+  if (const char* s3 = std::getenv("VDB_STORE_S3")) {
+    const nlohmann::json at = nlohmann::json::parse(s3);
+    cases.push_back({"S3Server", [at] {
+                       auto fixture = std::make_unique<S3Fixture>();
+                       S3Options& options = fixture->options;
+                       options.endpoint = at["url"];
+                       options.bucket = at["bucket"];
+                       options.region = at["region"];
+                       options.access_key_id = at["access_key_id"];
+                       options.secret_access_key = at["secret_access_key"];
+                       options.multipart_bytes = 6 << 20;
+                       options.part_bytes = 5 << 20;
+                       return fixture;
+                     }});
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, StoreConformance, testing::ValuesIn(Cases()),
                          [](const auto& one) { return std::string(one.param.name); });
 
 }  // namespace

@@ -135,8 +135,11 @@ TEST_F(HttpTest, WrongRangesAreNoticed) {
   };
   EXPECT_EQ(error(206, {"Content-Range: bytes 100-149/1000000"}, 50), HttpError::kNone);
   EXPECT_EQ(error(206, {"Content-Range: bytes 100-149/*"}, 50), HttpError::kNone);
+  EXPECT_EQ(error(206, {"Content-Range: bytes 90-160/1000000"}, 71), HttpError::kNone);
+  EXPECT_EQ(error(206, {"Content-Range: bytes 90-160/1000000"}, 72), HttpError::kWrongRange);
+  EXPECT_EQ(error(206, {"Content-Range: bytes 90-1000000/*"}, 72), HttpError::kWrongRange);
   for (const char* range :
-       {"bytes 101-150/1000000", "bytes 100-150/1000000", "bytes 100-149/999999", "bytes 100-149",
+       {"bytes 101-150/1000000", "bytes 100-148/1000000", "bytes 100-149/999999", "bytes 100-149",
         "items 100-149/1000000", "bytes 100-149/1000000x", "bytes -100-149/1000000",
         "bytes */1000000", "", "bytes 99999999999999999999-1/2"}) {
     EXPECT_EQ(error(206, {std::string("Content-Range: ") + range}, 50), HttpError::kWrongRange)

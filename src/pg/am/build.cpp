@@ -302,7 +302,6 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   }
   index::TrainOptions train;
   train.lists = meta_.lists_option > 0 ? meta_.lists_option : index::AutomaticLists(sample.rows);
-  train.spherical = opclass_->metric == Metric::kInnerProduct;
   train.seed = kSampleSeed;
   train.poll = kCancelPoll;
   Result<index::Centroids> trained = index::Train(
@@ -311,7 +310,7 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   const index::Centroids centroids = std::move(trained).value();
   sample = {};
 
-  auto assigner = std::make_unique<const index::Assigner>(centroids, train.spherical);
+  auto assigner = std::make_unique<const index::Assigner>(centroids);
   const quant::Encoder encoder(layout_, space.estimator());
   const uint32_t vector_bytes = meta_.store_vectors != 0
                                     ? format::VectorBytes({opclass_->metric, opclass_->element,

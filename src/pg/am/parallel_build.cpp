@@ -148,8 +148,7 @@ void RunWorker(shm_toc* toc) {
       std::span<const float>(reinterpret_cast<const float*>(parameters + words), padded));
   worker.centroids = index::CentroidsFromCodes(padded, {codes, size_t{shared->n_lists} * padded},
                                                {scales, shared->n_lists});
-  worker.assigner =
-      std::make_unique<index::Assigner>(worker.centroids, opclass->metric == Metric::kInnerProduct);
+  worker.assigner = std::make_unique<index::Assigner>(worker.centroids);
   worker.encoder = std::make_unique<quant::Encoder>(quant::CodeLayout{padded, shared->code_bits},
                                                     worker.space->estimator());
   const EncodeContext context{opclass,
