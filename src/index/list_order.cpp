@@ -101,6 +101,19 @@ bool ListOrder::Refill(float limit) {
   return !batch_.empty();
 }
 
+void ListOrder::Nearest(size_t n, std::vector<uint32_t>* lists) const {
+  lists->clear();
+  // What pads a segment's numbers has the largest key.
+  for (uint32_t i = 0; i < groups_ * kGroup; ++i) {
+    if (keys_[i] < std::numeric_limits<float>::max()) lists->push_back(i);
+  }
+  if (lists->size() <= n) return;
+  const auto nth = lists->begin() + static_cast<ptrdiff_t>(n);
+  std::nth_element(lists->begin(), nth, lists->end(),
+                   [&](uint32_t a, uint32_t b) { return keys_[a] < keys_[b]; });
+  lists->resize(n);
+}
+
 ListOrder::Place ListOrder::PlaceOf(uint32_t list) const {
   if (first_.size() == 1) return {0, list};
   const auto after = std::upper_bound(first_.begin(), first_.end(), list);

@@ -39,6 +39,9 @@ class ListOrder {
     return position_ + ahead < batch_.size() ? &batch_[position_ + ahead] : nullptr;
   }
 
+  /// Replaces *lists by the `n` with the smallest keys, in no order; by all when there are fewer.
+  void Nearest(size_t n, std::vector<uint32_t>* lists) const;
+
   /// Segment and list within it.
   struct Place {
     uint32_t segment, list;

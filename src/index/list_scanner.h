@@ -30,6 +30,7 @@ class ListScanner {
   void Begin(std::span<const SegmentView> segments, const PreparedQuery* query,
              Candidates* candidates, float upper_scale, SearchStats* stats);
 
+  const quant::CodeLayout& layout() const { return layout_; }
   /// Lists added so far.
   size_t size() const { return lists_.size(); }
   /// Puts a list that has not been scanned into the batch. When it fails, nothing has changed. Pre:

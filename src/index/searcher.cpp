@@ -22,6 +22,8 @@ constexpr uint64_t kRowsPerPoll = uint64_t{1} << 20;
 constexpr uint64_t kSurvivorRows = 16;
 constexpr uint64_t kDeltaBatch = 256;
 constexpr size_t kCentroidsAhead = 6;
+// Of a segment that was not calibrated.
+constexpr double kUnmeasuredLists = 32;
 
 // L1 / L2 of a pair lies between 1 and sqrt(D); near sqrt(2 D / pi) for components that are alike.
 // Uncalibrated searches take a wide interval around that.
@@ -49,7 +51,7 @@ struct ParkedRow {
 
 }  // namespace
 
-struct Searcher::Impl {
+struct Searcher::Impl final : FramesAhead {
   Impl(const Space& s, quant::CodeLayout layout) : space(s), query(s, layout), scanner(layout) {}
 
   void Begin(std::span<const SegmentView> views, const float* vector, const SearchOptions& o);
@@ -63,6 +65,7 @@ struct Searcher::Impl {
   void RestartTau();
   bool BeginNextRound();
   void SetExact(double distance);
+  void FramesOf(size_t segment, std::vector<FrameRef>* frames) override;
 
   const Space& space;
   PreparedQuery query;
@@ -71,6 +74,7 @@ struct Searcher::Impl {
   Candidates candidates;
   std::vector<SegmentView> segments;
   std::vector<const Routing*> routings;
+  std::vector<uint32_t> ahead;  // lists; scratch
   SearchOptions options;
   SearchStats stats;
 
@@ -116,6 +120,37 @@ void Searcher::Impl::Begin(std::span<const SegmentView> views, const float* vect
   rescanned = to_rescan = 0;
   work_polled = 0;
   any_out = false;
+  for (size_t i = 0; i < segments.size(); ++i) segments[i].reader->Follow(i, this);
+}
+
+/// The lists that four searches in five need, or twice as many as have been scanned: a search that
+/// has come so far is a hard one.
+void Searcher::Impl::FramesOf(size_t segment, std::vector<FrameRef>* frames) {
+  double wanted = static_cast<double>(options.probes);
+  if (options.probes == 0) {
+    for (const Routing* routing : routings) {
+      const Calibration& c = routing->calibration;
+      wanted += c.queries > 0 ? std::ceil(static_cast<double>(c.p80_lists)) : kUnmeasuredLists;
+    }
+  }
+  order.Nearest(std::max(static_cast<size_t>(wanted), 2 * scanner.size()), &ahead);
+  frames->clear();
+  const quant::CodeLayout& layout = scanner.layout();
+  for (const uint32_t list : ahead) {
+    const ListOrder::Place place = order.PlaceOf(list);
+    const ListEntry& entry = routings[place.segment]->lists[place.list];
+    if (place.segment != segment || entry.rows == 0) continue;
+    const auto append = [&](uint64_t offset, uint64_t bytes) {
+      if (bytes == 0) return;
+      const auto last = static_cast<uint32_t>((offset + bytes - 1) / kFrameBytes);
+      for (auto frame = static_cast<uint32_t>(offset / kFrameBytes); frame <= last; ++frame) {
+        frames->push_back({entry.object, frame});
+      }
+    };
+    const uint64_t blocks = (entry.rows + quant::kBlockVectors - 1) / quant::kBlockVectors;
+    append(entry.a_offset, blocks * layout.block_bytes());
+    append(entry.b_offset, uint64_t{entry.rows} * layout.ex_record_bytes());
+  }
 }
 
 void Searcher::Impl::SetL1Ratio() {

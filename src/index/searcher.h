@@ -31,6 +31,16 @@ struct FrameRef {
   bool operator==(const FrameRef&) const = default;
 };
 
+/// Says which frames of a segment a search will want soon, for a reader to whom they are far away.
+class FramesAhead {
+ public:
+  virtual ~FramesAhead() = default;
+  /// Replaces *frames by those of the lists that the search will probably scan, blocks and ex
+  /// records, as far as can be told now: in no order, some of them twice. May be asked at any time
+  /// of a search; what has been asked for before is not left out.
+  virtual void FramesOf(size_t segment, std::vector<FrameRef>* frames) = 0;
+};
+
 /// How the searcher reads one segment's bytes.
 class SegmentReader {
  public:
@@ -40,6 +50,9 @@ class SegmentReader {
   /// while it holds pins: it may unpin and pin again the frames of this call, so a caller pins all
   /// it needs at once in one call.
   virtual Status Pin(std::span<const FrameRef> frames, const uint8_t** addresses) = 0;
+  /// A search begins, in which this is segment number `segment`. `ahead` can be asked until the
+  /// next one does, or the searcher goes.
+  virtual void Follow(size_t /*segment*/, FramesAhead* /*ahead*/) {}
   virtual void Unpin() noexcept = 0;
   /// Dead rows of a list: bit i of mask[b] = row 32b + i is deleted. False: none are, mask is not
   /// written.

@@ -180,12 +180,14 @@ Status FrameCache::Pin(std::span<const FrameRequest> requests, FrameLoader& load
     out[i] = TryPin(KeyOf(request.object, request.frame), request.kind, pins);
     if (out[i] == nullptr) batch.missing.push_back(static_cast<uint32_t>(i));
   }
-  local_.Count(kHits, requests.size() - batch.missing.size());
-  local_.Count(kMisses, batch.missing.size());
   // The first may have come between the two looks.
-  if (batch.missing.empty()) return {};
-  Status status = loader.Prepare(batch.missing.front());
-  if (status.ok()) status = PinMissing(batch);
+  Status status;
+  if (!batch.missing.empty()) status = loader.Prepare(batch.missing.front());
+  if (status.ok()) {
+    local_.Count(kHits, requests.size() - batch.missing.size());
+    local_.Count(kMisses, batch.missing.size());
+    if (!batch.missing.empty()) status = PinMissing(batch);
+  }
   if (!status.ok()) local_.ReleaseFrom(pins, first_pin);
   return status;
 }

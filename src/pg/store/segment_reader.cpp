@@ -12,6 +12,9 @@
 namespace vdb::pg {
 namespace {
 
+// Fetched along at most: 16 MB, of which a cache holds several.
+constexpr size_t kMaxAheadFrames = 1024;
+
 static_assert(index::kFrameBytes == kFrameBytes);
 
 FrameKind KindOf(const ObjectHeader& object, uint32_t frame) {
@@ -24,13 +27,21 @@ FrameKind KindOf(const ObjectHeader& object, uint32_t frame) {
 
 }  // namespace
 
-/// Reads the missing frames of one Pin call from the index's pages. Costs nothing until there are.
+/// Reads the missing frames of one Pin call. Costs nothing until there are.
 class IndexSegmentReader::Loader final : public FrameLoader {
  public:
-  Loader(IndexSegmentReader& reader, std::span<const index::FrameRef> frames)
-      : owner_(reader), frames_(frames) {}
+  /// only_look: rather fails than reads.
+  Loader(IndexSegmentReader& reader, std::span<const index::FrameRef> frames, bool only_look)
+      : owner_(reader), frames_(frames), only_look_(only_look) {}
+
+  /// Whether it has failed for that.
+  bool missed() const { return missed_; }
 
   Status Prepare(uint32_t request) override {
+    if (only_look_) {
+      missed_ = true;
+      return Internal("frames are missing");
+    }
     if (owner_.objects_ == nullptr) {
       owner_.objects_ =
           NewObjectReader(owner_.index_, owner_.meta_, owner_.segment_.header.segment);
@@ -56,6 +67,8 @@ class IndexSegmentReader::Loader final : public FrameLoader {
 
   IndexSegmentReader& owner_;
   std::span<const index::FrameRef> frames_;
+  bool only_look_;
+  bool missed_ = false;
 };
 
 IndexSegmentReader::IndexSegmentReader(Relation index, const MetaPage& meta,
@@ -66,7 +79,8 @@ IndexSegmentReader::IndexSegmentReader(Relation index, const MetaPage& meta,
   recent_.fill({kNoSlot, {}});
 }
 
-Status IndexSegmentReader::Pin(std::span<const index::FrameRef> frames, const uint8_t** addresses) {
+/// To requests_.
+Status IndexSegmentReader::Request(std::span<const index::FrameRef> frames) {
   requests_.resize(frames.size());
   for (size_t i = 0; i < frames.size(); ++i) {
     const index::FrameRef& frame = frames[i];
@@ -74,8 +88,44 @@ Status IndexSegmentReader::Pin(std::span<const index::FrameRef> frames, const ui
     const ObjectHeader& chunk = segment_.chunks[frame.object].header;
     requests_[i] = {ObjectKey::Of(chunk.id), frame.frame, KindOf(chunk, frame.frame)};
   }
-  Loader loader(*this, frames);
+  return {};
+}
+
+Status IndexSegmentReader::Pin(std::span<const index::FrameRef> frames, const uint8_t** addresses) {
+  VDB_RETURN_IF_ERROR(Request(frames));
+  if (ahead_ != nullptr) {
+    Loader look(*this, frames, true);
+    Status status = FrameCache::Get().Pin(requests_, look, &pins_, addresses);
+    if (!look.missed()) return status;
+    VDB_RETURN_IF_ERROR(FetchAhead(frames));
+    VDB_RETURN_IF_ERROR(Request(frames));
+  }
+  Loader loader(*this, frames, false);
   return FrameCache::Get().Pin(requests_, loader, &pins_, addresses);
+}
+
+void IndexSegmentReader::Follow(size_t segment, index::FramesAhead* ahead) {
+  if (meta_.store == static_cast<uint8_t>(StoreKind::kLocal)) return;
+  number_ = segment;
+  ahead_ = ahead;
+}
+
+/// Brings these frames into the cache, and in the same round trip those that the search will
+/// probably want after them.
+Status IndexSegmentReader::FetchAhead(std::span<const index::FrameRef> frames) {
+  std::vector<index::FrameRef> all;
+  ahead_->FramesOf(number_, &all);
+  all.resize(std::min(all.size(), kMaxAheadFrames));
+  all.insert(all.end(), frames.begin(), frames.end());
+  std::sort(all.begin(), all.end(), [](const index::FrameRef& a, const index::FrameRef& b) {
+    return a.object != b.object ? a.object < b.object : a.frame < b.frame;
+  });
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  VDB_RETURN_IF_ERROR(Request(all));
+  std::vector<const uint8_t*> addresses(all.size());
+  PinSet pins;
+  Loader loader(*this, all, false);
+  return FrameCache::Get().Pin(requests_, loader, &pins, addresses.data());
 }
 
 void IndexSegmentReader::Unpin() noexcept { pins_.Release(); }

@@ -26,6 +26,7 @@ class IndexSegmentReader final : public index::SegmentReader {
   // All may throw ErrorPending but Unpin.
   Status Pin(std::span<const index::FrameRef> frames, const uint8_t** addresses) override;
   void Unpin() noexcept override;
+  void Follow(size_t segment, index::FramesAhead* ahead) override;
   Result<bool> DeadRows(uint32_t list, std::span<uint32_t> mask) override;
 
   /// The heap row of a slot of the segment. False: it is dead (also since the scan began).
@@ -40,6 +41,8 @@ class IndexSegmentReader final : public index::SegmentReader {
   };
   static constexpr uint32_t kNoSlot = UINT32_MAX;
 
+  Status Request(std::span<const index::FrameRef> frames);
+  Status FetchAhead(std::span<const index::FrameRef> frames);
   /// ereports.
   Buffer ReadTidPage(const ObjectEntry& chunk, uint32_t page);
 
@@ -53,6 +56,10 @@ class IndexSegmentReader final : public index::SegmentReader {
   std::unique_ptr<ObjectReader> objects_;  // from the first frame that has to be read
   PinSet pins_;
   std::vector<FrameRequest> requests_;
+  // Of a remote store alone: a miss there costs a round trip, so what will be missing soon comes
+  // along.
+  index::FramesAhead* ahead_ = nullptr;
+  size_t number_ = 0;              // of the segment, for ahead_
   std::array<Recent, 64> recent_;  // slots that had a living row, by slot
 };
 
