@@ -139,6 +139,9 @@ class FrameCache {
   Status PinImage(const ObjectKey& object, size_t bytes, const ImageBuilder& builder, PinSet* pins,
                   const uint8_t** image, const std::function<Status()>& prepare = {});
 
+  /// Frames that it holds at most.
+  size_t capacity() const;
+
   /// Includes what this backend has counted but not yet told the others.
   CacheStats Stats();
   void ResetStats();

@@ -5,6 +5,8 @@
 
 namespace vdb::pg {
 
+size_t FrameCache::capacity() const { return arena_.control->n_frames; }
+
 CacheStats FrameCache::Stats() {
   local_.FlushCounters();
   CacheStats stats = {};

@@ -115,7 +115,8 @@ void IndexSegmentReader::Follow(size_t segment, index::FramesAhead* ahead) {
 Status IndexSegmentReader::FetchAhead(std::span<const index::FrameRef> frames) {
   std::vector<index::FrameRef> all;
   ahead_->FramesOf(number_, &all);
-  all.resize(std::min(all.size(), kMaxAheadFrames));
+  // Not more than a small cache has room for, besides what others are using.
+  all.resize(std::min({all.size(), kMaxAheadFrames, FrameCache::Get().capacity() / 4}));
   all.insert(all.end(), frames.begin(), frames.end());
   std::sort(all.begin(), all.end(), [](const index::FrameRef& a, const index::FrameRef& b) {
     return a.object != b.object ? a.object < b.object : a.frame < b.frame;
