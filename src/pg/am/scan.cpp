@@ -83,6 +83,7 @@ void IndexScan::Start() {
   std::shared_ptr<OpenedIndex> opened = OpenedIndex::Get(index_, meta);
   if (opened != opened_) {
     readers_.clear();
+    chunk_vectors_.clear();
     if (searcher_ != nullptr) opened_->ReturnSearcher(std::move(searcher_));
     opened_ = std::move(opened);
   }
@@ -95,7 +96,11 @@ void IndexScan::Start() {
   routings_.resize(segments.size());
   std::vector<index::SegmentView> views(segments.size());
   readers_.clear();
+  chunk_vectors_.clear();
+  vector_rows_.clear();
   dead_.clear();
+  const bool from_chunks =
+      settings.rerank == static_cast<int>(Rerank::kChunk) && meta.store_vectors != 0;
   for (size_t i = 0; i < segments.size(); i++) {
     dead_.push_back(segments[i].dead);
     routings_[i] = opened_->PinRouting(index_, i, &routing_pins_);
@@ -105,6 +110,12 @@ void IndexScan::Start() {
         dead_[i] == nullptr ? std::span<const uint32_t>() : std::span<const uint32_t>(*dead_[i]),
         opened_->keys()));
     views[i] = {&routings_[i], readers_[i].get()};
+    if (from_chunks) {
+      chunk_vectors_.push_back(std::make_unique<ChunkVectors>(
+          index_, opened_->meta(), segments[i].entry,
+          std::span<const index::ListEntry>(routings_[i].lists, routings_[i].n_lists),
+          opened_->keys()));
+    }
   }
   index::SearchOptions options;
   options.first_k = std::max(kFirstRows, previous_rows_);
@@ -179,6 +190,35 @@ void IndexScan::ReadAhead(const ItemPointerData& next) {
   heap_rows_.ReadAhead({tids, n});
 }
 
+/// The exact distance by the vector in the row's chunk. Whether the snapshot sees the row is then
+/// for the executor to find out.
+double IndexScan::ChunkDistance(index::RowId row) {
+  const size_t vector_bytes = chunk_vectors_[row >> 40]->vector_bytes();
+  auto found = std::find(vector_rows_.begin(), vector_rows_.end(), row);
+  if (found == vector_rows_.end()) {
+    // With those that will be asked for next, so that all that is missing is read at once.
+    index::RowId rows[HeapRows::kMaxAhead];
+    rows[0] = row;
+    const size_t n = 1 + searcher_->Upcoming(rows + 1, std::size(rows) - 1);
+    vector_rows_.clear();
+    uint32_t slots[HeapRows::kMaxAhead];
+    for (size_t i = 0; i < n; i++) {
+      if ((rows[i] & index::kDeltaRow) != 0 || rows[i] >> 40 != row >> 40) continue;
+      slots[vector_rows_.size()] = static_cast<uint32_t>(rows[i]);
+      vector_rows_.push_back(rows[i]);
+    }
+    if (vectors_.size() < std::size(rows) * vector_bytes) {
+      vectors_.Reset(std::size(rows) * vector_bytes);
+    }
+    ThrowIfError(chunk_vectors_[row >> 40]->Read({slots, vector_rows_.size()}, vectors_.data()));
+    found = vector_rows_.begin();
+  }
+  const auto place = static_cast<size_t>(found - vector_rows_.begin());
+  const Elements elements{opclass_->element, static_cast<uint32_t>(query_.size()),
+                          vectors_.data() + place * vector_bytes};
+  return ExactDistance(opclass_->metric, query_.data(), elements);
+}
+
 bool IndexScan::Next() {
   if (settings.max_scan_tuples >= 0 &&
       returned_ >= static_cast<uint64_t>(settings.max_scan_tuples)) {
@@ -201,6 +241,10 @@ bool IndexScan::Next() {
       scan_->xs_heaptid = tid;
       returned_++;
       return true;
+    }
+    if (alive && !chunk_vectors_.empty() && (row & index::kDeltaRow) == 0) {
+      searcher_->SetExact(ChunkDistance(row));
+      continue;
     }
     ReadAhead(tid);
     if (alive && heap_rows_.Distance(tid, query_.span(), &distance)) {

@@ -10,6 +10,7 @@
 #include "pg/am/opened.h"
 #include "pg/am/opclass.h"
 #include "pg/am/tid_walk.h"
+#include "pg/store/chunk_vectors.h"
 
 namespace vdb::pg {
 
@@ -35,6 +36,7 @@ class IndexScan {
   void AddDelta(const MetaPage& meta);
   ItemPointerData TidOf(index::RowId row, bool* alive);
   void ReadAhead(const ItemPointerData& next);
+  double ChunkDistance(index::RowId row);
   bool NextUnordered();
 
   IndexScanDesc scan_;
@@ -44,6 +46,11 @@ class IndexScan {
   std::shared_ptr<OpenedIndex> opened_;
   std::unique_ptr<index::Searcher> searcher_;
   std::vector<std::unique_ptr<IndexSegmentReader>> readers_;
+  // Of each segment, when exact distances come from there; else empty.
+  std::vector<std::unique_ptr<ChunkVectors>> chunk_vectors_;
+  // Vectors that have been read from there: of row vector_rows_[i] at i * vector bytes.
+  std::vector<index::RowId> vector_rows_;
+  AlignedBuffer<uint8_t> vectors_;
   std::vector<index::Routing> routings_;
   std::vector<std::shared_ptr<const std::vector<uint32_t>>> dead_;  // what readers_ have spans of
   PinSet routing_pins_;

@@ -15,6 +15,10 @@ const config_enum_entry kIterativeScanNames[] = {
     {"relaxed_order", static_cast<int>(IterativeScan::kRelaxedOrder), false},
     {nullptr, 0, false}};
 
+const config_enum_entry kRerankNames[] = {{"heap", static_cast<int>(Rerank::kHeap), false},
+                                          {"chunk", static_cast<int>(Rerank::kChunk), false},
+                                          {nullptr, 0, false}};
+
 relopt_enum_elt_def index_type_names[] = {{"ivf", static_cast<int>(IndexType::kIvf)}, {nullptr, 0}};
 relopt_enum_elt_def bool_names[] = {{"on", static_cast<int>(BoolOption::kOn)},
                                     {"true", static_cast<int>(BoolOption::kOn)},
@@ -58,6 +62,12 @@ void DefineSearchSettings() {
       "strict_order drops and counts it; relaxed_order returns it out of order.",
       &settings.iterative_scan, static_cast<int>(IterativeScan::kStrictOrder), kIterativeScanNames,
       PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomEnumVariable(
+      "vdb.rerank", "Where a search takes the vectors for exact distances from.",
+      "chunk: from the index's objects, where they hold vectors; heap, and elsewhere: from the "
+      "table.",
+      &settings.rerank, static_cast<int>(Rerank::kHeap), kRerankNames, PGC_USERSET, 0, nullptr,
+      nullptr, nullptr);
   DefineCustomIntVariable("vdb.max_scan_tuples",
                           "Rows that one scan may return before it ends; -1 sets no limit.",
                           nullptr, &settings.max_scan_tuples, -1, -1, INT_MAX, PGC_USERSET, 0,

@@ -7,10 +7,14 @@ namespace vdb::pg {
 
 enum class IterativeScan : int { kStrictOrder, kRelaxedOrder };
 
+/// Where a search takes exact distances from.
+enum class Rerank : int { kHeap, kChunk };
+
 struct Settings {
   double recall_target = 0.95;
   int probes = 0;  // 0: the calibrated rule
   int iterative_scan = static_cast<int>(IterativeScan::kStrictOrder);
+  int rerank = static_cast<int>(Rerank::kHeap);
   int max_scan_tuples = -1;  // -1: no limit
   bool encrypt_at_rest = true;
   int chunk_size = 10000;
