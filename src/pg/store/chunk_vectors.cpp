@@ -6,6 +6,7 @@
 #include "base/strcat.h"
 #include "format/shape.h"
 #include "pg/guard.h"
+#include "quant/code_layout.h"
 
 namespace vdb::pg {
 
