@@ -761,3 +761,26 @@ CREATE FUNCTION vdb.store_check(
   LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION vdb.store_check(name) IS
   'writes, reads, verifies and removes a small object in a store, as the current user';
+
+-- What all sessions have asked of the stores behind HTTP since the server started; without preload
+-- what this session has.
+CREATE FUNCTION vdb.stat_store(
+    OUT server name,
+    OUT breaker text,               -- closed: it answers; open, probing: it did not
+    OUT requests bigint,
+    OUT received_bytes bigint,
+    OUT sent_bytes bigint,
+    OUT errors jsonb,               -- how many of which kind
+    OUT retries bigint,
+    OUT hedges bigint,              -- requests sent a second time because they took long
+    OUT hedges_won bigint,
+    OUT refetches bigint,           -- because bytes did not verify
+    OUT not_asked bigint,           -- operations that failed at once while the breaker was open
+    OUT p50 double precision,       -- of ranged reads, milliseconds
+    OUT p95 double precision,
+    OUT p99 double precision)
+  RETURNS SETOF record
+  AS 'MODULE_PATHNAME', 'vdb_stat_store'
+  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+CREATE VIEW vdb.stat_store AS SELECT * FROM vdb.stat_store();
+GRANT SELECT ON vdb.stat_store TO PUBLIC;

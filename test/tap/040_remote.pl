@@ -1,0 +1,181 @@
+# Indexes whose objects are on an S5 portal or in an S3 bucket: the right rows, few requests, and for
+# each fault of the store the right rows all the same or an error that says what is wrong.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use VdbIndex;
+use VdbStandin;
+use VdbTest;
+
+my $node = new_node('remote', conf => "autovacuum = off\nvdb.allow_http = on\nmax_connections = 60\n"
+	  . "max_parallel_maintenance_workers = 0\n");
+load_gloss($node, 6000);
+load_queries($node);
+# Distances too, so that a wrong one would show.
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION answer(first int, n int) RETURNS text LANGUAGE plpgsql AS $$
+	DECLARE q vector; part text; answer text := '';
+	BEGIN
+	  FOR q IN SELECT embedding FROM held_out WHERE id >= first ORDER BY id LIMIT n LOOP
+	    SELECT string_agg(s.id || ':' || s.d, ',') INTO part
+	    FROM (SELECT id, embedding <-> q AS d FROM gloss ORDER BY embedding <-> q LIMIT 10) s;
+	    answer := answer || ';' || part;
+	  END LOOP;
+	  RETURN answer;
+	END $$});
+my $search = 'SET enable_seqscan = off; SET enable_sort = off; SELECT answer(%d, %d)';
+sub answer { my ($first, $n) = @_; return $node->safe_psql('postgres', sprintf $search, $first, $n); }
+sub try_answer { my ($first, $n, $before) = @_; return $node->psql('postgres', ($before // '') . sprintf $search, $first, $n); }
+
+# The local index's answers are the ones to give. (Another build would have another rotation.)
+my $recall = q{
+	SET jit = off;
+	CREATE TEMP TABLE truth AS SELECT q.id, array_agg(t.id) AS ids FROM (SELECT * FROM held_out WHERE id < 40) q,
+	  LATERAL (SELECT id FROM gloss ORDER BY embedding <-> q.embedding LIMIT 10) t GROUP BY q.id;
+	SET enable_seqscan = off; SET enable_sort = off;
+	SELECT round(avg((SELECT count(*) FROM unnest(truth.ids) i WHERE i = ANY(found.ids)) / 10.0), 3) FROM truth JOIN
+	  (SELECT q.id, array_agg(t.id) AS ids FROM (SELECT * FROM held_out WHERE id < 40) q,
+	   LATERAL (SELECT id FROM gloss ORDER BY embedding <-> q.embedding LIMIT 10) t GROUP BY q.id) found USING (id)};
+
+# An empty cache, for all sessions.
+sub cold { $node->restart; return; }
+
+sub a_store
+{
+	my ($kind, $standin, $options, $secrets, $get) = @_;
+	$node->safe_psql('postgres', qq{
+		CREATE SERVER $kind FOREIGN DATA WRAPPER vdb_store OPTIONS ($options);
+		CREATE USER MAPPING FOR CURRENT_USER SERVER $kind OPTIONS ($secrets)});
+	is($node->safe_psql('postgres', "SELECT string_agg(step || ' ' || ok, ',') FROM vdb.store_check('$kind')"),
+		'write true,size true,range true,verify true,remove true', "$kind: a check of the store");
+	my $truth = $node->safe_psql('postgres', $recall);
+	$standin->forget;
+	$node->safe_psql('postgres', "CREATE INDEX remote ON gloss USING vdb (embedding) WITH (store = $kind, chunk_size = 2000)");
+	cmp_ok($node->safe_psql('postgres', $recall), '>=', 0.93, "$kind: recall");
+	my $right = answer(0, 40);
+	isnt($standin->wire(sent => 0) =~ /secret/ ? 'there' : '', 'there', "$kind: no secret in what was sent in full");
+
+	# What travelled is ciphertext: no vector, no text, no key.
+	my $wire = $standin->wire;
+	my $plain = pack 'f<4', split /,/, $node->safe_psql('postgres',
+		q{SELECT translate((embedding::real[])[1:4]::text, '{}', '') FROM gloss WHERE id = 0});
+	ok(length $wire > 1_000_000, "$kind: the wire was recorded");
+	is(index($wire, $plain), -1, "$kind: no vector on the wire");
+	is(index($wire, pack('H*', $node->safe_psql('postgres', q{SELECT encode(key, 'hex') FROM vdb.master_key}))), -1,
+		"$kind: no key on the wire");
+
+	# Cold: what a search needs comes in one round of requests, and the next finds it there.
+	cold();
+	answer(0, 1);
+	$standin->forget;
+	answer(1, 1);
+	my $summary = $standin->summary(method => 'GET');
+	cmp_ok($summary->{requests}, '>', 0, "$kind: a cold search asks the store");
+	cmp_ok($summary->{requests}, '<=', 60, "$kind: not often");
+	cmp_ok($summary->{response_bytes}, '<', 5_000_000, "$kind: nor for much");
+	$standin->forget;
+	answer(1, 1);
+	is($standin->summary->{requests}, 0, "$kind: what is cached is not asked for");
+
+	# Each fault: once, and the store's other answers help; or always, and the query ends in an error.
+	my %faults = (
+		cut => [ { at => 1000, reset => 1 } ], flip => [ { offset => 40000, bit => 3 } ], other_object => [ {} ],
+		wrong_content_range => [ {} ], ignore_range => [ {}, 1 ], status => [ { status => 503 } ], reset => [ {} ]);
+	foreach my $fault (sort keys %faults)
+	{
+		my ($how, $harmless) = @{ $faults{$fault} };
+		cold();
+		$standin->fault($fault, %$how, ranged => \1, method => 'GET', times => 1);
+		is(answer(0, 3), join(';', (split /;/, $right)[ 0 .. 3 ]), "$kind: $fault once: the right rows");
+		$standin->clear_faults;
+		next if $fault eq 'flip';    # hits one offset only, which the next search need not read
+		cold();
+		$standin->fault($fault, %$how, ranged => \1, method => 'GET', times => undef);
+		my ($code, $out, $err) = try_answer(0, 3, "SET vdb.request_timeout = '3s';");
+		if ($harmless) { is($out, join(';', (split /;/, $right)[ 0 .. 3 ]), "$kind: $fault: the right rows"); }
+		else { like($err, qr/ERROR:.*(store "$kind"|index "remote")/, "$kind: $fault for good: an error"); is($out, '', "$kind: and no rows"); }
+		$standin->clear_faults;
+		wait_until_it_answers($kind, $right);
+	}
+
+	# The store is down: everything but a search that needs bytes goes on.
+	cold();
+	answer(0, 1);
+	$standin->down;
+	is(answer(0, 1), join(';', (split /;/, $right)[ 0 .. 1 ]), "$kind: down: a search of what is cached");
+	my ($code, $out, $err) = $node->psql('postgres', q{
+		INSERT INTO gloss SELECT 100000 + i, 'x', embedding FROM gloss, generate_series(1, 1) i WHERE id < 5;
+		UPDATE gloss SET gloss = 'y' WHERE id = 100003; DELETE FROM gloss WHERE id >= 100000; VACUUM gloss; CREATE TABLE other_one (i int); DROP TABLE other_one});
+	is($err, '', "$kind: down: INSERT, UPDATE, DELETE, VACUUM, DDL");
+	($code, $out, $err) = try_answer(20, 20, "\\set VERBOSITY verbose\nSET vdb.request_timeout = '2s';");
+	like($err, qr/ERROR:  08006: .*"$kind"/, "$kind: down: 08006, and the store is named");
+	$standin->up;
+	wait_until_it_answers($kind, $right);
+
+	# Many sessions want the same bytes: each is fetched once.
+	cold();
+	answer(0, 0);
+	$standin->forget;
+	$standin->set(latency_ms => 100);
+	my @sessions = map { start_sql($node, sprintf $search, 5, 1) } 1 .. 40;
+	my @answers = map { (finish_sql($_))[0] } @sessions;
+	$standin->set(latency_ms => 0);
+	my %different = map { $_ => 1 } @answers;
+	is_deeply([ keys %different ], [ ';' . (split /;/, $right)[6] . "\n" ], "$kind: forty sessions at once, one answer");
+	my %asked;
+	$asked{"$_->{path} $_->{range}"}++ foreach grep { defined $_->{range} } @{ $standin->records(method => 'GET') };
+	is_deeply([ grep { $asked{$_} > 1 } sort keys %asked ], [], "$kind: no range is asked for twice");
+
+	# Ends while it waits: nothing is left behind.
+	foreach my $end ('timeout', 'cancel', 'terminate')
+	{
+		cold();
+		answer(0, 0);
+		$standin->fault('stall', seconds => 60, ranged => \1, method => 'GET', times => undef);
+		my $session = start_sql($node, "SET application_name = 'waiting'; "
+			  . ($end eq 'timeout' ? "SET statement_timeout = '300ms'; " : '') . sprintf $search, 7, 1);
+		if ($end ne 'timeout')
+		{
+			wait_until($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'waiting' AND wait_event_type = 'Extension'});
+			$node->safe_psql('postgres', sprintf q{SELECT pg_%s_backend(pid) FROM pg_stat_activity WHERE application_name = 'waiting'}, $end);
+		}
+		my (undef, $error) = finish_sql($session);
+		like($error, $end eq 'terminate' ? qr/terminating connection/ : $end eq 'cancel' ? qr/user request/ : qr/statement timeout/,
+			"$kind: $end ends a search that waits for the store");
+		is($node->safe_psql('postgres', 'SELECT pinned FROM vdb.stat_cache'), 0, "$kind: $end: no pin is left");
+		$standin->clear_faults;
+		wait_until_it_answers($kind, $right);
+	}
+	index_is_whole($node, 'gloss', 'remote', 'embedding', '(SELECT embedding FROM held_out WHERE id = 3)', $kind);
+	$node->safe_psql('postgres', 'DROP INDEX remote');
+	return;
+}
+
+# Without a restart, and soon: others may have to wait for the next try.
+sub wait_until_it_answers
+{
+	my ($kind, $right) = @_;
+	for (1 .. 300)
+	{
+		my ($code, $out, $err) = try_answer(0, 40);
+		return is($out, $right, "$kind: then the right rows again") if $err eq '';
+		last unless $err =~ /store "$kind"/;
+		select undef, undef, undef, 0.1;
+	}
+	return fail("$kind: it answers again");
+}
+
+my $portal = VdbStandin->start('s5_portal.py', '--token', 'sesame', '--allow-delete', '--wire');
+a_store('s5', $portal, "type 's5', url '$portal->{url}'", "auth_token 'sesame'");
+undef $portal;
+
+SKIP:
+{
+	my $s3 = VdbStandin->start('s3_server.py', '--wire') or skip $VdbStandin::unavailable, 1;
+	a_store('s3', $s3, "type 's3', endpoint '$s3->{url}', bucket '$s3->{bucket}', region '$s3->{region}', path_style 'on'",
+		"access_key_id '$s3->{access_key_id}', secret_access_key '$s3->{secret_access_key}'");
+}
+
+done_testing();
