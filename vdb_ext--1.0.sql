@@ -734,6 +734,17 @@ CREATE FUNCTION vdb.last_search(
   LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION vdb.last_search() IS 'figures of this session''s last search through a vdb index';
 
+CREATE FUNCTION vdb.prewarm(
+    index regclass,
+    what text DEFAULT 'codes',      -- routing; codes: routing and codes; everything: vectors, too
+    OUT objects bigint,
+    OUT frames bigint,
+    OUT bytes bigint,               -- of plaintext that were looked for, in the cache or not
+    OUT milliseconds double precision)
+  AS 'MODULE_PATHNAME', 'vdb_prewarm'
+  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION vdb.prewarm(regclass, text) IS 'brings a vdb index into the cache; for its owner';
+
 CREATE FUNCTION vdb.chunk_cid(index regclass, number integer) RETURNS text
   AS 'MODULE_PATHNAME', 'vdb_chunk_cid'
   LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;

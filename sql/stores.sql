@@ -87,6 +87,10 @@ RESET vdb.rerank;
 SELECT store, rows, delta_rows, tombstones, objects, vector_bytes FROM vdb.stat_index WHERE indexname = 'item_v';
 SELECT objects, rows, dead, delta_rows FROM vdb.check('item_v', true);
 SELECT count(*), bool_and(encrypted) FROM vdb.index_objects('item_v');
+SELECT objects, frames > 0 AS frames, bytes > 0 AS bytes, milliseconds >= 0 AS timed FROM vdb.prewarm('item_v', 'routing');
+SELECT objects, frames > 0 AS frames, bytes > 0 AS bytes, milliseconds >= 0 AS timed FROM vdb.prewarm('item_v');
+SELECT objects, bytes > (SELECT vector_bytes FROM vdb.stat_index WHERE indexname = 'item_v') AS with_vectors FROM vdb.prewarm('item_v', 'everything');
+SELECT * FROM vdb.prewarm('item_v', 'all');
 -- The CID of an object holds its key: whoever has it can read the object.
 SELECT vdb.chunk_cid('item_v', 1) ~ '^u[A-Za-z0-9_-]+$' AS cid, vdb.chunk_cid('item_v', 1) <> vdb.chunk_cid('item_v', 2) AS differs;
 SELECT vdb.chunk_cid('item_v', 99);
