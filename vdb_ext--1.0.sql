@@ -729,7 +729,10 @@ CREATE FUNCTION vdb.last_search(
     OUT exact_read bigint,          -- rows read from the table for their distance
     OUT rejected bigint,            -- rows read that the snapshot does not see
     OUT late_rows bigint,           -- found nearer than one already returned: strict_order drops them
-    OUT rows_returned bigint)
+    OUT rows_returned bigint,
+    OUT store_rounds bigint,        -- times it waited for a remote store
+    OUT store_requests bigint,      -- that it sent to it, but for retries
+    OUT store_bytes bigint)         -- that came back
   AS 'MODULE_PATHNAME', 'vdb_last_search'
   LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION vdb.last_search() IS 'figures of this session''s last search through a vdb index';

@@ -19,7 +19,8 @@ VDB_FUNCTION(vdb_last_search) {
   Datum values[] = {
       ObjectIdGetDatum(last.index),    number(last.stats.rounds),    number(last.stats.lists),
       number(last.stats.rows_scanned), number(last.stats.survivors), number(last.stats.exact),
-      number(last.stats.rejected),     number(last.stats.late),      number(last.returned)};
+      number(last.stats.rejected),     number(last.stats.late),      number(last.returned),
+      number(last.remote.rounds),      number(last.remote.requests), number(last.remote.bytes)};
   bool nulls[lengthof(values)];
   for (bool& null : nulls) null = none;
   PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls)));

@@ -41,7 +41,12 @@ IndexScan::~IndexScan() {
 /// Keeps the figures of the search that ends here.
 void IndexScan::Remember() noexcept {
   if (!started_ || query_null_ || searcher_ == nullptr) return;
-  last_search = {RelationGetRelid(index_), searcher_->stats(), returned_};
+  const RemoteReads& remote = GetRemoteReads();
+  last_search = {RelationGetRelid(index_),
+                 searcher_->stats(),
+                 returned_,
+                 {remote.rounds - remote_before_.rounds, remote.requests - remote_before_.requests,
+                  remote.bytes - remote_before_.bytes}};
 }
 
 void IndexScan::Rescan(Datum query, bool isnull) {
@@ -67,6 +72,7 @@ void IndexScan::Rescan(Datum query, bool isnull) {
 
 /// Opens the index as it is now, which is after the snapshot was taken, and feeds the searcher.
 void IndexScan::Start() {
+  remote_before_ = GetRemoteReads();
   const MetaPage meta = Call([&] {
     if (!IsMVCCSnapshot(scan_->xs_snapshot)) {
       ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

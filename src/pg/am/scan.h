@@ -11,6 +11,7 @@
 #include "pg/am/opclass.h"
 #include "pg/am/tid_walk.h"
 #include "pg/store/chunk_vectors.h"
+#include "pg/store/remote_reader.h"
 
 namespace vdb::pg {
 
@@ -59,6 +60,7 @@ class IndexScan {
   bool started_ = false;
   size_t ahead_ = 0;  // rows that have been read ahead and not been asked for
   uint64_t returned_ = 0;
+  RemoteReads remote_before_;   // the search
   uint32_t previous_rows_ = 0;  // returned by the scan before a rescan
   // For a NULL query: all rows, and those of the page at hand.
   std::unique_ptr<TidCursor> all_rows_;
@@ -71,6 +73,7 @@ struct LastSearch {
   Oid index = InvalidOid;
   index::SearchStats stats;
   uint64_t returned = 0;
+  RemoteReads remote;
 };
 const LastSearch& GetLastSearch();
 

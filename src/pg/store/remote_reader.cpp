@@ -17,7 +17,11 @@ constexpr uint32_t kGapFrames = 4;
 // Stored bytes that are under way at once: the private memory that a batch takes.
 constexpr uint64_t kBatchBytes = 16 << 20;
 
+RemoteReads remote_reads;
+
 }  // namespace
+
+const RemoteReads& GetRemoteReads() { return remote_reads; }
 
 Oid IndexOwner(Relation index) { return index->rd_rel->relowner; }
 
@@ -99,6 +103,9 @@ class RemoteObjectReader::Batch final : public store::RangeSink {
       at += range.end - range.offset;
     }
     *bytes_read += stored_.size();
+    remote_reads.rounds++;
+    remote_reads.requests += requests_.size();
+    remote_reads.bytes += stored_.size();
     return owner_.store_.store->GetRanges(requests_, *this,
                                           store::Deadline::After(RequestTimeoutMs()));
   }

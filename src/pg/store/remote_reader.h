@@ -29,6 +29,14 @@ class RemoteObjectReader final : public ObjectReader {
   StoreHandle store_;
 };
 
+/// What this session has asked of remote stores so far.
+struct RemoteReads {
+  uint64_t rounds = 0;    // times it waited for answers
+  uint64_t requests = 0;  // ranges, without retries
+  uint64_t bytes = 0;
+};
+const RemoteReads& GetRemoteReads();
+
 /// The role whose rights and user mapping a remote index uses. ereports.
 Oid IndexOwner(Relation index);
 
