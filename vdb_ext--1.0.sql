@@ -798,3 +798,55 @@ CREATE FUNCTION vdb.stat_store(
   LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 CREATE VIEW vdb.stat_store AS SELECT * FROM vdb.stat_store();
 GRANT SELECT ON vdb.stat_store TO PUBLIC;
+
+-- The ledger: a row for every object in a remote store, committed before the object is sent and
+-- removed after the object has been. Written by background workers and vdb.gc() alone; like
+-- vdb.master_key no part of a dump, and for superusers only.
+CREATE TABLE vdb.object (
+  id bytea NOT NULL,              -- BLAKE3 of the stored bytes
+  server oid NOT NULL,            -- of the store
+  owner oid NOT NULL,             -- whose user mapping it was stored with
+  database oid NOT NULL,          -- that stored it; another one's in a copy made of a template
+  index uuid NOT NULL,            -- of the generation of an index: each build makes one
+  name text NOT NULL,             -- in the store
+  size bigint NOT NULL,           -- stored bytes
+  builder xid8 NOT NULL,          -- the (sub)transaction that publishes it
+  created timestamptz NOT NULL,
+  unreferenced_since timestamptz, -- when vdb.gc() first found that no index uses it
+  unreferenced_lsn pg_lsn,        -- which standbys must have replayed before it is removed
+  CONSTRAINT object_pkey PRIMARY KEY (id, server)
+) USING heap;
+ALTER TABLE vdb.object ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON TABLE vdb.object FROM PUBLIC;
+COMMENT ON TABLE vdb.object IS 'ledger of the objects of vdb indexes in remote stores';
+
+CREATE TABLE vdb.store_owner (
+  server oid NOT NULL,
+  prefix text NOT NULL,           -- of the names of this database's objects
+  token bytea,                    -- what the owner record in the store holds
+  pending bytea,                  -- or, after a crash, may hold
+  CONSTRAINT store_owner_pkey PRIMARY KEY (server, prefix)
+) USING heap;
+ALTER TABLE vdb.store_owner ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON TABLE vdb.store_owner FROM PUBLIC;
+COMMENT ON TABLE vdb.store_owner IS 'what this database last wrote into its owner records';
+
+CREATE FUNCTION vdb.gc(
+    dry_run boolean DEFAULT false,
+    OUT object text,                -- its name in the store
+    OUT server name,
+    OUT action text,                -- removed, kept, would remove, disabled
+    OUT reason text)
+  RETURNS SETOF record
+  AS 'MODULE_PATHNAME', 'vdb_gc'
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION vdb.gc(boolean) FROM PUBLIC;
+COMMENT ON FUNCTION vdb.gc(boolean) IS
+  'removes from remote stores the objects that nothing needs any more';
+
+CREATE FUNCTION vdb.adopt(server name) RETURNS void
+  AS 'MODULE_PATHNAME', 'vdb_adopt'
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION vdb.adopt(name) FROM PUBLIC;
+COMMENT ON FUNCTION vdb.adopt(name) IS
+  'makes this database the one that collects garbage in a store, whoever did before';

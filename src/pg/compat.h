@@ -86,13 +86,21 @@ inline bool OwnsRelation(Oid relation, Oid role) {
 #endif
 }
 
+inline AclResult CheckServerUsage(Oid server, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_aclcheck(ForeignServerRelationId, server, role, ACL_USAGE);
+#else
+  return pg_foreign_server_aclcheck(server, role, ACL_USAGE);
+#endif
+}
+
+inline bool MayUseServer(Oid server, Oid role) {
+  return CheckServerUsage(server, role) == ACLCHECK_OK;
+}
+
 /// ereports 42501 unless `role` may use the foreign server.
 inline void RequireServerUsage(Oid server, const char* name, Oid role) {
-#if PG_VERSION_NUM >= 160000
-  const AclResult result = object_aclcheck(ForeignServerRelationId, server, role, ACL_USAGE);
-#else
-  const AclResult result = pg_foreign_server_aclcheck(server, role, ACL_USAGE);
-#endif
+  const AclResult result = CheckServerUsage(server, role);
   if (result != ACLCHECK_OK) aclcheck_error(result, OBJECT_FOREIGN_SERVER, name);
 }
 

@@ -19,6 +19,7 @@
 #include "pg/catalog/keys.h"
 #include "pg/guard.h"
 #include "pg/interrupt.h"
+#include "pg/store/build_ledger.h"
 
 extern "C" {
 #include "access/xlog.h"
@@ -49,6 +50,7 @@ void ChooseStore(Relation index, const IndexOptions& options, MetaPage* meta) {
                             ? OidIsValid(meta->server)
                             : options.store_vectors == static_cast<int>(BoolOption::kOn);
   if (!OidIsValid(meta->server)) return;
+  BuilderId();
   meta->incarnation = GetSystemIdentifier();
   meta->database = MyDatabaseId;
 }

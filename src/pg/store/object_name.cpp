@@ -23,16 +23,26 @@ std::string Hex(std::span<const uint8_t> bytes) {
 
 }  // namespace
 
-store::ObjectRef RemoteObject(const MetaPage& meta, const ObjectHeader& object) {
-  uint8_t incarnation[sizeof(meta.incarnation)];
-  for (size_t i = 0; i < sizeof(incarnation); i++) {
-    incarnation[i] = static_cast<uint8_t>(meta.incarnation >> (8 * (sizeof(incarnation) - 1 - i)));
+std::string ObjectPrefix(uint64_t incarnation, Oid database) {
+  uint8_t bytes[sizeof(incarnation)];
+  for (size_t i = 0; i < sizeof(bytes); i++) {
+    bytes[i] = static_cast<uint8_t>(incarnation >> (8 * (sizeof(bytes) - 1 - i)));
   }
+  return StrCat(Hex(bytes), "/", database, "/");
+}
+
+std::string PrefixOfName(std::string_view name) {
+  const size_t first = name.find('/');
+  const size_t second = first == name.npos ? name.npos : name.find('/', first + 1);
+  return second == name.npos ? std::string() : std::string(name.substr(0, second + 1));
+}
+
+store::ObjectRef RemoteObject(const MetaPage& meta, const ObjectHeader& object) {
   store::ObjectRef ref;
   std::copy_n(object.id, ref.digest.size(), ref.digest.begin());
   ref.size = format::StoredBytes(object.plain_bytes);
-  ref.name = StrCat(Hex(incarnation), "/", meta.database, "/", Hex(meta.uuid), "/", Hex(object.id),
-                    ".bin");
+  ref.name = StrCat(ObjectPrefix(meta.incarnation, meta.database), Hex(meta.uuid), "/",
+                    Hex(object.id), ".bin");
   return ref;
 }
 

@@ -1,11 +1,20 @@
 /// What an object of an index is called in a remote store.
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include "pg/am/directory.h"
 #include "pg/am/meta.h"
 #include "store/object_store.h"
 
 namespace vdb::pg {
+
+/// `<incarnation>/<database>/`: what the names of a database's objects begin with.
+std::string ObjectPrefix(uint64_t incarnation, Oid database);
+
+/// The prefix of a name that RemoteObject has made; empty: it was made by nobody here.
+std::string PrefixOfName(std::string_view name);
 
 /// The object of the index that `meta` describes: `<incarnation>/<database>/<index uuid>/<id>.bin`,
 /// in hexadecimal but for the database's oid. The incarnation is that of the cluster which built

@@ -22,7 +22,7 @@ class ObjectWriter {
   /// Ends the object, whose header has its id and size. Fills its extents, in stream order,
   /// neighbours merged, where it has any.
   virtual void Finish(ObjectEntry* object) = 0;
-  /// Returns when all objects are stored and have been read back.
+  /// Returns when all objects are stored and have been read back. Ends the writing.
   virtual void Flush() = 0;
 };
 

@@ -26,6 +26,7 @@ class AllOf final : public store::RangeSink {
 RemoteObjectWriter::RemoteObjectWriter(Relation index, const MetaPage& meta)
     : meta_(meta),
       store_(OpenStore(meta.server, IndexOwner(index))),
+      ledger_(index, meta, *store_.store),
       uploads_(store_.store->NewUploads(
           {.max_in_flight = kMaxInFlight, .object_timeout_ms = RequestTimeoutMs()})) {}
 
@@ -42,6 +43,7 @@ void RemoteObjectWriter::Append(std::span<const uint8_t> stored) {
 void RemoteObjectWriter::Finish(ObjectEntry* object) {
   object->extents.clear();
   store::ObjectRef ref = RemoteObject(meta_, object->header);
+  ledger_.Add(ref);
   written_.push_back(ref);
   ThrowIfError(uploads_->Add(std::move(ref), std::move(stored_)));
   stored_ = {};
@@ -51,6 +53,7 @@ void RemoteObjectWriter::Flush() {
   ThrowIfError(uploads_->Finish());
   for (const store::ObjectRef& object : written_) ReadBack(object);
   written_.clear();
+  ledger_.Close();
 }
 
 /// What is published must be there: an answer to an upload alone is no proof.

@@ -1,0 +1,135 @@
+#include "pg/pg.h"
+
+#include "pg/catalog/store_owner.h"
+
+#include <cstring>
+
+#include "pg/catalog/own_table.h"
+
+extern "C" {
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "utils/fmgroids.h"
+}
+
+namespace vdb::pg {
+namespace {
+
+constexpr char kTable[] = "store_owner";
+constexpr char kPrimaryKey[] = "store_owner_pkey";
+
+enum Column : AttrNumber { kServer = 1, kPrefix, kToken, kPending };
+constexpr int kColumns = kPending;
+
+/// Holds no other session up but one that writes the table, too: two builds may both find no row.
+Relation OpenForWrite() { return OpenOwnTable(kTable, ShareRowExclusiveLock); }
+
+Datum TokenDatum(const uint8_t* token) {
+  auto* const value = static_cast<bytea*>(palloc(VARHDRSZ + kOwnerTokenBytes));
+  SET_VARSIZE(value, VARHDRSZ + kOwnerTokenBytes);
+  std::memcpy(VARDATA(value), token, kOwnerTokenBytes);
+  return PointerGetDatum(value);
+}
+
+HeapTuple Form(Relation table, const OwnerRow& row) {
+  Datum values[kColumns] = {};
+  bool nulls[kColumns] = {false, false, !row.has_token, !row.has_pending};
+  values[kServer - 1] = ObjectIdGetDatum(row.server);
+  values[kPrefix - 1] = CStringGetTextDatum(row.prefix);
+  values[kToken - 1] = TokenDatum(row.token);
+  values[kPending - 1] = TokenDatum(row.pending);
+  return heap_form_tuple(RelationGetDescr(table), values, nulls);
+}
+
+/// False when it is null.
+bool ReadToken(HeapTuple tuple, TupleDesc descriptor, Column column, uint8_t* token) {
+  bool null;
+  const Datum value = heap_getattr(tuple, column, descriptor, &null);
+  if (null) return false;
+  const bytea* const bytes = DatumGetByteaPP(value);
+  if (VARSIZE_ANY_EXHDR(bytes) != kOwnerTokenBytes) {
+    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                    errmsg("table \"vdb.store_owner\" has a malformed row")));
+  }
+  std::memcpy(token, VARDATA_ANY(bytes), kOwnerTokenBytes);
+  return true;
+}
+
+/// The row for server and prefix of `row`. False: none. `self` may be null.
+bool Find(Relation table, OwnerRow* row, ItemPointer self) {
+  ScanKeyData keys[2];
+  ScanKeyInit(&keys[0], kServer, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(row->server));
+  ScanKeyInit(&keys[1], kPrefix, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(row->prefix));
+  SysScanDesc scan =
+      systable_beginscan(table, OwnRelation(kPrimaryKey), true, nullptr, lengthof(keys), keys);
+  HeapTuple tuple = systable_getnext(scan);
+  const bool found = HeapTupleIsValid(tuple);
+  if (found) {
+    row->has_token = ReadToken(tuple, RelationGetDescr(table), kToken, row->token);
+    row->has_pending = ReadToken(tuple, RelationGetDescr(table), kPending, row->pending);
+    if (self != nullptr) *self = tuple->t_self;
+  }
+  systable_endscan(scan);
+  return found;
+}
+
+void Update(Relation table, ItemPointer self, const OwnerRow& row) {
+  HeapTuple tuple = Form(table, row);
+  CatalogTupleUpdate(table, self, tuple);
+}
+
+}  // namespace
+
+bool ReadOwner(Oid server, const char* prefix, OwnerRow* row) {
+  *row = {};
+  row->server = server;
+  strlcpy(row->prefix, prefix, sizeof(row->prefix));
+  Relation table = OpenOwnTable(kTable, AccessShareLock);
+  const bool found = Find(table, row, nullptr);
+  table_close(table, AccessShareLock);
+  return found;
+}
+
+void EnsureOwner(OwnerRow* row) {
+  Relation table = OpenForWrite();
+  if (!Find(table, row, nullptr)) CatalogTupleInsert(table, Form(table, *row));
+  table_close(table, NoLock);
+}
+
+void WriteOwner(const OwnerRow& row) {
+  Relation table = OpenForWrite();
+  OwnerRow before = row;
+  ItemPointerData self;
+  if (Find(table, &before, &self)) {
+    Update(table, &self, row);
+  } else {
+    CatalogTupleInsert(table, Form(table, row));
+  }
+  table_close(table, NoLock);
+}
+
+void ConfirmOwner(const OwnerRow& row) {
+  Relation table = OpenForWrite();
+  OwnerRow now = row;
+  ItemPointerData self;
+  if (Find(table, &now, &self) && now.has_pending &&
+      std::memcmp(now.pending, row.pending, sizeof(row.pending)) == 0) {
+    std::memcpy(now.token, now.pending, sizeof(now.token));
+    now.has_token = true;
+    now.has_pending = false;
+    Update(table, &self, now);
+  }
+  table_close(table, NoLock);
+}
+
+void ForgetOwners(Oid server) {
+  Relation table = OpenForWrite();
+  ScanKeyData key;
+  ScanKeyInit(&key, kServer, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(server));
+  SysScanDesc scan = systable_beginscan(table, OwnRelation(kPrimaryKey), true, nullptr, 1, &key);
+  while (HeapTuple tuple = systable_getnext(scan)) CatalogTupleDelete(table, &tuple->t_self);
+  systable_endscan(scan);
+  table_close(table, NoLock);
+}
+
+}  // namespace vdb::pg

@@ -1,0 +1,74 @@
+#include "pg/pg.h"
+
+#include "pg/gc/drop_guard.h"
+
+#include "pg/catalog/ledger.h"
+#include "pg/catalog/store_owner.h"
+#include "pg/guard.h"
+
+extern "C" {
+#include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_foreign_server.h"
+#include "foreign/foreign.h"
+}
+
+namespace vdb::pg {
+namespace {
+
+object_access_hook_type previous_hook;
+
+void RefuseServer(Oid server) {
+  if (!OidIsValid(LedgerTable())) return;
+  const uint64_t rows = CountLedger(server);
+  if (rows > 0) {
+    const ForeignServer* const found = GetForeignServerExtended(server, FSV_MISSING_OK);
+    const char* const name = found == nullptr ? "?" : found->servername;
+    ereport(ERROR, (errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+                    errmsg("cannot drop server \"%s\" while vdb indexes have objects there", name),
+                    errdetail("vdb.object has " UINT64_FORMAT " of them.", rows),
+                    errhint("Drop the indexes; then vdb.gc() removes the objects when "
+                            "vdb.gc_retention has passed, and vdb.purge('%s') at once.",
+                            name)));
+  }
+  ForgetOwners(server);
+}
+
+/// The ledger goes with the extension, and only with it.
+void RefuseLedger() {
+  const uint64_t rows = CountLedger(InvalidOid);
+  if (rows == 0) return;
+  ereport(ERROR, (errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+                  errmsg("cannot drop extension vdb_ext while vdb indexes have remote objects"),
+                  errdetail("vdb.object has " UINT64_FORMAT " of them.", rows),
+                  errhint("Drop the indexes; then vdb.gc() removes the objects when "
+                          "vdb.gc_retention has passed, and vdb.purge() at once.")));
+}
+
+}  // namespace
+}  // namespace vdb::pg
+
+extern "C" {
+static void vdb_object_access(ObjectAccessType access, Oid class_oid, Oid object, int sub,
+                              void* argument) {
+  if (vdb::pg::previous_hook != nullptr) {
+    vdb::pg::previous_hook(access, class_oid, object, sub, argument);
+  }
+  if (access != OAT_DROP || sub != 0) return;
+  vdb::pg::Entry("vdb_object_access", [&] {
+    if (class_oid == ForeignServerRelationId) vdb::pg::RefuseServer(object);
+    if (class_oid == RelationRelationId && object == vdb::pg::LedgerTable()) {
+      vdb::pg::RefuseLedger();
+    }
+  });
+}
+}
+
+namespace vdb::pg {
+
+void GuardDrops() {
+  previous_hook = object_access_hook;
+  object_access_hook = vdb_object_access;
+}
+
+}  // namespace vdb::pg

@@ -1,0 +1,10 @@
+/// DROP SERVER and DROP EXTENSION are refused while the ledger has rows: nobody would know of the
+/// objects any more, or how to reach them.
+#pragma once
+
+namespace vdb::pg {
+
+/// Sets the hook. For _PG_init.
+void GuardDrops();
+
+}  // namespace vdb::pg

@@ -1,0 +1,66 @@
+/// vdb.gc, vdb.adopt: what SQL calls.
+#include "pg/pg.h"
+
+#include <set>
+#include <string>
+
+#include "pg/compat.h"
+#include "pg/gc/collector.h"
+#include "pg/gc/owner_record.h"
+#include "pg/guard.h"
+#include "pg/store/object_name.h"
+
+extern "C" {
+#include "access/xlog.h"
+#include "foreign/foreign.h"
+}
+
+namespace vdb::pg {
+namespace {
+
+/// The prefixes that this database has had in that store: pg_upgrade makes a new incarnation.
+std::set<std::string> PrefixesOf(Oid server) {
+  std::set<std::string> prefixes = {ObjectPrefix(GetSystemIdentifier(), MyDatabaseId)};
+  for (const LedgerRow& row : Call([] { return ReadLedger(); })) {
+    if (row.key.server == server && row.database == MyDatabaseId) {
+      prefixes.insert(PrefixOfName(row.name));
+    }
+  }
+  return prefixes;
+}
+
+void CollectGarbage(bool dry_run, ReturnSetInfo* info) {
+  CollectorLock lock("vdb.gc()");
+  Report report(info);
+  Collector(dry_run, &report).Run();
+  lock.Release();
+}
+
+void Adopt(Oid server) {
+  CollectorLock lock("vdb.adopt()");
+  const StoreHandle handle = OpenStore(server, GetUserId());
+  WorkerClient worker;
+  for (const std::string& prefix : PrefixesOf(server)) {
+    OwnerRecord(*handle.store, server, prefix).Take(worker);
+  }
+  worker.Close();
+  lock.Release();
+}
+
+}  // namespace
+}  // namespace vdb::pg
+
+VDB_FUNCTION(vdb_gc) {
+  InitMaterializedSRF(fcinfo, 0);
+  vdb::pg::Entry("vdb.gc", [&] {
+    vdb::pg::CollectGarbage(PG_GETARG_BOOL(0),
+                            reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo));
+  });
+  return Datum{0};
+}
+
+VDB_FUNCTION(vdb_adopt) {
+  const Oid server = get_foreign_server_oid(NameStr(*PG_GETARG_NAME(0)), false);
+  vdb::pg::Entry("vdb.adopt", [&] { vdb::pg::Adopt(server); });
+  PG_RETURN_VOID();
+}

@@ -1,0 +1,58 @@
+/// OwnerRecord: the record in a store that says which cluster collects the objects of one prefix,
+/// `<incarnation>/<database>/`. Two clusters restored from one backup have the same prefix: the
+/// token in the record, replaced by each collection, tells them apart (store_owner.h). It is also
+/// how a collection knows the store for the one it was: in an emptied or another one each object
+/// would look as if it had been removed.
+///
+/// Everything may throw.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "pg/catalog/store_owner.h"
+#include "pg/worker/worker_client.h"
+#include "store/object_store.h"
+
+namespace vdb::pg {
+
+class OwnerRecord {
+ public:
+  /// store: of that server. Outlived by it.
+  OwnerRecord(store::ObjectStore& store, Oid server, const std::string& prefix);
+
+  /// Before the first object of a prefix is sent: the record is written if this database has not
+  /// written it yet and nobody else has. Does nothing in a store without records.
+  void Establish(WorkerClient& worker);
+
+  /// Looks whether this database may collect. Errors: 55000 when another cluster collects there, or
+  /// the store has no record although one was written.
+  void Check();
+
+  /// Check, and a new token, so that others see that this database does collect.
+  void Renew(WorkerClient& worker);
+
+  /// A new token, whatever the record says.
+  void Take(WorkerClient& worker);
+
+ private:
+  /// Whose the record is.
+  enum class State {
+    kUnwritten,  // nobody's, and no record is known to have been written
+    kOurs,
+    kLost,       // there is none, but there was
+    kContested,  // somebody else's
+  };
+
+  State Look();
+  [[noreturn]] void Refuse(State state);
+  /// Announces a new token and writes it. False: somebody else was first.
+  bool Replace(WorkerClient& worker);
+
+  store::ObjectStore& store_;
+  OwnerRow row_ = {};
+  bool known_ = false;                   // row_ is in the table
+  std::optional<store::Record> record_;  // as Look found it
+};
+
+}  // namespace vdb::pg

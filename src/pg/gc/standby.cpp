@@ -1,0 +1,78 @@
+#include "pg/pg.h"
+
+#include "pg/gc/standby.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/strcat.h"
+#include "pg/guard.h"
+
+extern "C" {
+#include "replication/slot.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
+}
+
+namespace vdb::pg {
+namespace {
+
+struct Slot {
+  char name[NAMEDATALEN];
+  bool logical;
+  pid_t active;
+  XLogRecPtr restart;
+};
+
+std::vector<Slot> ReadSlots() {
+  std::vector<Slot> slots;
+  if (max_replication_slots <= 0) return slots;
+  slots.reserve(static_cast<size_t>(max_replication_slots));
+  LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+  for (int i = 0; i < max_replication_slots; i++) {
+    ReplicationSlot* const slot = &ReplicationSlotCtl->replication_slots[i];
+    if (!slot->in_use) continue;
+    Slot copy = {};
+    SpinLockAcquire(&slot->mutex);
+    strlcpy(copy.name, NameStr(slot->data.name), sizeof(copy.name));
+    copy.logical = OidIsValid(slot->data.database);
+    copy.active = slot->active_pid;
+    copy.restart = slot->data.restart_lsn;
+    SpinLockRelease(&slot->mutex);
+    slots.push_back(copy);
+  }
+  LWLockRelease(ReplicationSlotControlLock);
+  return slots;
+}
+
+}  // namespace
+
+StandbyPosition FarthestBehind() {
+  StandbyPosition behind;
+  const auto consider = [&](XLogRecPtr lsn, const std::string& who) {
+    if (lsn < behind.lsn) behind = {lsn, who};
+  };
+  const std::vector<Slot> slots = ReadSlots();
+  for (const Slot& slot : slots) {
+    // One that is in use says more, below; one that has never been used needs nothing.
+    if (slot.logical || slot.active != 0 || slot.restart == InvalidXLogRecPtr) continue;
+    consider(slot.restart, StrCat("the standby of replication slot \"", slot.name, "\""));
+  }
+  for (int i = 0; i < max_wal_senders; i++) {
+    WalSnd* const sender = &WalSndCtl->walsnds[i];
+    SpinLockAcquire(&sender->mutex);
+    const pid_t pid = sender->pid;
+    const XLogRecPtr replayed = sender->apply;
+    SpinLockRelease(&sender->mutex);
+    // Backups and archivers replay nothing, and subscribers have no indexes of ours.
+    if (pid == 0 || replayed == InvalidXLogRecPtr) continue;
+    if (std::any_of(slots.begin(), slots.end(),
+                    [&](const Slot& slot) { return slot.logical && slot.active == pid; })) {
+      continue;
+    }
+    consider(replayed, StrCat("the standby of WAL sender ", pid));
+  }
+  return behind;
+}
+
+}  // namespace vdb::pg

@@ -1,0 +1,52 @@
+#include "pg/pg.h"
+
+#include "pg/gc/store_access.h"
+
+#include "base/strcat.h"
+#include "pg/compat.h"
+#include "pg/guard.h"
+
+extern "C" {
+#include "foreign/foreign.h"
+#include "utils/syscache.h"
+}
+
+namespace vdb::pg {
+
+std::string ServerName(Oid server) {
+  const ForeignServer* const found =
+      Call([&] { return GetForeignServerExtended(server, FSV_MISSING_OK); });
+  return found == nullptr ? std::string() : std::string(found->servername);
+}
+
+std::string TryOpenStore(Oid server, Oid owner, StoreHandle* handle) {
+  const ErrorData* const error = Attempt("vdb.gc", [&] {
+    const Oid role = Call([&] {
+      const ForeignServer* const found = GetForeignServer(server);
+      const bool exists = SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(owner));
+      return exists && compat::MayUseServer(server, owner) ? owner : found->owner;
+    });
+    *handle = OpenStore(server, role);
+  });
+  if (error == nullptr) return {};
+  switch (ERRCODE_TO_CATEGORY(error->sqlerrcode)) {
+    case ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION):
+    case ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES):
+      Call([&] { ReThrowError(const_cast<ErrorData*>(error)); });
+      break;
+    default:
+      break;
+  }
+  return error->message;
+}
+
+std::string ReasonOf(const Status& status) {
+  if (status.code() == Code::kCancelled || status.code() == Code::kResourceExhausted ||
+      status.code() == Code::kInternal) {
+    throw StatusError{status};
+  }
+  return status.detail().empty() ? status.message()
+                                 : StrCat(status.message(), " (", status.detail(), ")");
+}
+
+}  // namespace vdb::pg
