@@ -27,10 +27,12 @@ def ratio(a, b):
     return a / b if b else math.nan
 
 
-def peers(report, name, prefix, effort):
-    """Each index of this process over its settings."""
+def peers(report, name, prefix, effort, searches=True):
+    """Each index of this process over its settings; without searches only how long it is built."""
     section = f"In one process, one thread: {name}"
     command = [PROGRAMS / "peers", prefix, "--passes", effort.passes, "--peers", effort.peers]
+    if not searches:
+        command += ["--queries", 1]
     with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as process:
         try:
             found = [json.loads(text) for text in process.stdout]
@@ -41,7 +43,7 @@ def peers(report, name, prefix, effort):
         raise RuntimeError("peers failed")
     curves = {peer["peer"]: peer for peer in found}
     report.curves[name] = curves
-    for recall in RECALLS:
+    for recall in RECALLS if searches else ():
         for peer in curves.values():
             if peer["peer"] != "exact":
                 us = time_at(peer["points"], recall)
@@ -52,7 +54,8 @@ def peers(report, name, prefix, effort):
         least = HNSWLIB_TIMES if name in REAL else None
         what = f"core against hnswlib at recall {recall}, queries per second"
         report.add(section, what, times, "x", at_least=least)
-    report.add(section, "exact", curves["exact"]["points"][0]["us"], "us")
+    if searches:
+        report.add(section, "exact", curves["exact"]["points"][0]["us"], "us")
     for peer in curves.values():
         if peer["peer"] != "exact":
             what = f"{peer['peer']}: build, {peer['build_threads']} threads"
