@@ -12,7 +12,7 @@
 namespace vdb::index {
 namespace {
 
-constexpr uint64_t kRowsPerList = 256;
+constexpr uint64_t kRowsPerList = 288;
 
 // Up to so many lists plain k-means is quick enough.
 constexpr uint32_t kFlatLists = 128;

@@ -147,10 +147,10 @@ TEST(ChainOrder, PutsNeighboursSideBySide) {
   }
 }
 
-TEST(Trainer, MakesListsOfTwoHundredAndFiftySix) {
+TEST(Trainer, MakesListsOf288Rows) {
   EXPECT_EQ(AutomaticLists(0), 1u);
   EXPECT_EQ(AutomaticLists(100), 1u);
-  EXPECT_EQ(AutomaticLists(330000), 1289u);
+  EXPECT_EQ(AutomaticLists(330000), 1146u);
 }
 
 }  // namespace

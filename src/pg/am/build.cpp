@@ -27,7 +27,7 @@ namespace vdb::pg {
 
 namespace {
 
-constexpr double kRowsPerList = 256;
+constexpr double kRowsPerList = 288;
 // Also where memory is short.
 constexpr double kLeastSample = 200;
 // Rows that are transformed between two looks: some milliseconds.
