@@ -28,6 +28,9 @@ namespace {
 List* PermanentIndexes() {
   const Oid method = get_index_am_oid("vdb", false);
   List* indexes = NIL;
+  // A builder is seen to have ended a moment before its invalidations come in: what snapshot there
+  // is may be older than that.
+  InvalidateCatalogSnapshot();
   Relation classes = table_open(RelationRelationId, AccessShareLock);
   SysScanDesc scan = systable_beginscan(classes, InvalidOid, false, nullptr, 0, nullptr);
   while (HeapTuple tuple = systable_getnext(scan)) {
@@ -159,6 +162,7 @@ std::string IndexThatDependsOn(Oid server) {
     ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
                 ObjectIdGetDatum(server));
     const char* found = nullptr;
+    InvalidateCatalogSnapshot();
     Relation depend = table_open(DependRelationId, AccessShareLock);
     SysScanDesc scan =
         systable_beginscan(depend, DependReferenceIndexId, true, nullptr, lengthof(keys), keys);
