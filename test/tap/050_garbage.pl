@@ -39,6 +39,7 @@ sub collected
 $node->psql('postgres', "BEGIN; $index; ROLLBACK");
 collected('rolled back', $live);
 $node->psql('postgres', "BEGIN; SAVEPOINT s; $index; ROLLBACK TO s; COMMIT");
+like(gc($node, 'true'), qr/would remove\|the build that made it failed/, 'a savepoint rolled back: a failed build');
 collected('savepoint rolled back', $live);
 $node->psql('postgres', "BEGIN; SAVEPOINT s; $index; RELEASE s; ROLLBACK");
 collected('savepoint released, rolled back', $live);
