@@ -66,9 +66,8 @@ sub a_store
 	is(index($wire, pack('H*', $node->safe_psql('postgres', q{SELECT encode(key, 'hex') FROM vdb.master_key}))), -1,
 		"$kind: no key on the wire");
 
-	# Cold: what a search needs comes in one round of requests, and the next finds it there.
+	# Cold: centroids, then what the search needs, in few requests; the next finds it there.
 	cold();
-	answer(0, 1);
 	$standin->forget;
 	answer(1, 1);
 	my $summary = $standin->summary(method => 'GET');

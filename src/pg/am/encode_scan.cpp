@@ -68,8 +68,11 @@ void EncodeScan::Add(const ItemPointerData& tid, Datum value) {
       std::memcpy(l1_rows_.data() + size_t{batched_} * space.dim(), floats,
                   sizeof(float) * space.dim());
     }
-    std::memcpy(vectors_.data() + size_t{batched_} * context_.vector_bytes, elements.data,
-                context_.vector_bytes);
+    // With none there is no buffer, and memcpy takes no null.
+    if (context_.vector_bytes > 0) {
+      std::memcpy(vectors_.data() + size_t{batched_} * context_.vector_bytes, elements.data,
+                  context_.vector_bytes);
+    }
     batched_++;
   }
   MemoryContextSwitchTo(old);
@@ -89,8 +92,10 @@ void EncodeScan::Flush() {
     std::memcpy(VARDATA(item_), &row, sizeof(row));
     auto* const code = reinterpret_cast<uint8_t*>(VARDATA(item_)) + sizeof(row);
     context_.encoder->Encode(vector, centroid, code);
-    std::memcpy(code + context_.encoder->layout().row_bytes(),
-                vectors_.data() + size_t{i} * context_.vector_bytes, context_.vector_bytes);
+    if (context_.vector_bytes > 0) {
+      std::memcpy(code + context_.encoder->layout().row_bytes(),
+                  vectors_.data() + size_t{i} * context_.vector_bytes, context_.vector_bytes);
+    }
     if (l1_ != nullptr) {
       l1_->AddRowL1(tids_[i], l1_rows_.data() + size_t{i} * context_.space->dim(), lists_[i]);
     }
