@@ -227,7 +227,11 @@ void Collector::Run() {
   for (const LedgerRow& row : rows_) StateOf(row.builder);
   uses_ = FindIndexUses();
   standby_ = FarthestBehind();
-  if (!dry_run_) worker_ = std::make_unique<WorkerClient>();
+  if (!dry_run_) {
+    worker_ = std::make_unique<WorkerClient>();
+    // What a crash has left out.
+    worker_->Ask(RequestKind::kSyncMirror, std::span<const Oid>());
+  }
   for (const LedgerRow& row : rows_) {
     const auto [found, added] = servers_.try_emplace(row.key.server);
     if (added) OpenServer(row.key.server, &found->second);
