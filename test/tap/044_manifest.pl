@@ -4,13 +4,15 @@ use strict;
 use warnings;
 
 use File::Find ();
+use HTTP::Tiny;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use VdbIndex;
+use VdbStandin;
 use VdbTest;
 
 my $node = new_node('manifest', conf => "autovacuum = off\nmin_parallel_table_scan_size = 0\n"
-	  . "max_parallel_maintenance_workers = 2\nvdb.gc_retention = 0\n");
+	  . "max_parallel_maintenance_workers = 2\nvdb.gc_retention = 0\nvdb.allow_http = on\n");
 define_helpers($node);
 my $store = $node->basedir . '/store';
 mkdir $store or die "mkdir: $!";
@@ -99,11 +101,33 @@ $node->safe_psql('postgres', "COMMIT PREPARED 'reindex'");
 $node->safe_psql('postgres', 'SELECT * FROM vdb.gc()');
 is($node->safe_psql('postgres', is_mirrored('t_v')), 't', 'a collection mirrors what was committed by another session');
 
+# On S5 the CID in the mirror leads to the manifest. A bridge, which may rewrite JSON, has it under another name.
+my $portal = VdbStandin->start('s5_portal.py', '--token', 'sesame', '--allow-delete');
+foreach my $dialect (qw(portal bridge))
+{
+	$node->safe_psql('postgres', qq{
+		CREATE SERVER $dialect FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url '$portal->{url}', dialect '$dialect');
+		CREATE USER MAPPING FOR CURRENT_USER SERVER $dialect OPTIONS (auth_token 'sesame');
+		CREATE INDEX on_$dialect ON t USING vdb (v) WITH (store = $dialect)});
+	wait_until($node, is_mirrored("on_$dialect"));
+	my ($name, $cid) = split /\|/, $node->safe_psql('postgres', qq{
+		SELECT o.name, m.cid FROM vdb.object o, vdb.manifest m
+		WHERE o.index = m.index AND m.indexrelid = 'on_$dialect'::regclass AND o.name ~ '/manifest-1[.]'});
+	my $json = $dialect eq 'portal';
+	like($name, $json ? qr/[.]json$/ : qr/[.]bin$/, "$dialect: the manifest's name");
+	my $reply = HTTP::Tiny->new(proxy => undef, http_proxy => undef, default_headers => { Authorization => 'Bearer sesame' })
+	  ->get($portal->{url} . ($json ? "/s5/blob/$cid" : "/s5/fs/$name"));
+	ok($reply->{success}, "$dialect: it is there") or diag("$reply->{status} $reply->{reason}");
+	is($node->safe_psql('postgres', "SELECT vdb.manifest('on_$dialect') = \$m\$$reply->{content}\$m\$::jsonb"), 't',
+		"$dialect: and is what the pages say");
+}
+
 # All goes with the indexes, and the extension with nothing left.
 $node->safe_psql('postgres', 'DROP TABLE t');
 is($node->safe_psql('postgres', 'SELECT (SELECT count(*) FROM vdb.manifest), (SELECT count(*) FROM vdb.chunk)'), '0|0', 'no row is left');
 $node->safe_psql('postgres', 'SELECT * FROM vdb.gc()');
 is_deeply([ keys %{ stored() } ], [], 'nor a manifest');
-$node->safe_psql('postgres', 'DROP SERVER dir; DROP EXTENSION vdb_ext CASCADE');
+is($node->safe_psql('postgres', q{SELECT DISTINCT reason FROM vdb.gc() WHERE server = 'portal' AND object ~ '/manifest-1'}),
+	'the store has no records, which say whose its objects are', 'but where nothing is collected');
 
 done_testing();
