@@ -135,7 +135,10 @@ SET ROLE vdb_manifest_other;
 SELECT count(*) FROM vdb.manifest;
 SELECT count(*) FROM vdb.chunk;
 SELECT vdb.manifest('owned_v');
+SET ROLE vdb_manifest_owner;
+DROP INDEX owned_v;
 RESET ROLE;
+SELECT indexrelid::regclass AS index FROM vdb.manifest ORDER BY 1;
 
 -- A table takes the rows of its indexes along.
 DROP TABLE owned, item;

@@ -122,7 +122,7 @@ foreach my $dialect (qw(portal bridge))
 		"$dialect: and is what the pages say");
 }
 
-# All goes with the indexes, and the extension with nothing left.
+# All goes with the indexes.
 $node->safe_psql('postgres', 'DROP TABLE t');
 is($node->safe_psql('postgres', 'SELECT (SELECT count(*) FROM vdb.manifest), (SELECT count(*) FROM vdb.chunk)'), '0|0', 'no row is left');
 $node->safe_psql('postgres', 'SELECT * FROM vdb.gc()');
