@@ -823,6 +823,7 @@ COMMENT ON TABLE vdb.object IS 'ledger of the objects of vdb indexes in remote s
 CREATE TABLE vdb.store_owner (
   server oid NOT NULL,
   prefix text NOT NULL,           -- of the names of this database's objects
+  seed bytea NOT NULL,            -- secret: of its key pair in an S5 node's registry
   token bytea,                    -- what the owner record in the store holds
   pending bytea,                  -- or, after a crash, may hold
   CONSTRAINT store_owner_pkey PRIMARY KEY (server, prefix)
@@ -894,3 +895,31 @@ CREATE FUNCTION vdb.adopt(server name) RETURNS void
 REVOKE ALL ON FUNCTION vdb.adopt(name) FROM PUBLIC;
 COMMENT ON FUNCTION vdb.adopt(name) IS
   'makes this database the one that collects garbage in a store, whoever did before';
+
+CREATE FUNCTION vdb.purge(
+    server name,
+    forget boolean DEFAULT false,   -- the ledger's rows alone, for a store that is gone
+    OUT object text,
+    OUT store name,
+    OUT action text,                -- removed, kept, disabled, forgotten
+    OUT reason text)
+  RETURNS SETOF record
+  AS 'MODULE_PATHNAME', 'vdb_purge'
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION vdb.purge(name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION vdb.purge(name, boolean) IS
+  'removes all objects of this database from a store that none of its indexes uses';
+
+CREATE FUNCTION vdb.purge(
+    server name,
+    database oid,
+    OUT object text,
+    OUT store name,
+    OUT action text,                -- removed, kept, disabled
+    OUT reason text)
+  RETURNS SETOF record
+  AS 'MODULE_PATHNAME', 'vdb_purge_database'
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION vdb.purge(name, oid) FROM PUBLIC;
+COMMENT ON FUNCTION vdb.purge(name, oid) IS
+  'removes all objects of a database that was dropped from a store that can list';

@@ -79,16 +79,16 @@ struct Calibrator::Impl {
                 CalibrationQuery* query);
   // From a neighbour's distance to what keys are compared with.
   float Reach(const Neighbour& neighbour, const Calibration& rule) const;
-  /// A list's key is mean - theta * spread.
+  /// A list's key is mean - theta * spread; it is negative if theta is above `inner`.
   struct Distances {
-    float mean, spread;
+    float mean, spread, inner;
   };
   Distances DistancesOf(const CalibrationQuery& query, float list_add, uint32_t list,
                         const Calibration& rule) const;
   float Key(const CalibrationQuery& query, float list_add, uint32_t list,
             const Calibration& rule) const {
     const Distances distances = DistancesOf(query, list_add, list, rule);
-    return distances.mean - rule.theta * distances.spread;
+    return rule.theta > distances.inner ? -1.0f : distances.mean - rule.theta * distances.spread;
   }
   void FitL1(Calibration* out) const;
   void FitNearRatio(Calibration* out) const;
@@ -207,11 +207,12 @@ Calibrator::Impl::Distances Calibrator::Impl::DistancesOf(const CalibrationQuery
                                                           const Calibration& rule) const {
   const float extent = radius[list];
   if (space.estimator() == quant::Estimator::kInnerProduct) {
-    return {add, extent * std::sqrt(query.prepared.norm_sq())};
+    return {add, extent * std::sqrt(query.prepared.norm_sq()), kInfinity};
   }
   const float square = std::max(add, 0.0f);
-  return {square + extent * extent,
-          2 * extent * std::max(std::sqrt(square), rule.near_ratio * extent)};
+  const float distance = std::sqrt(square);
+  return {square + extent * extent, 2 * extent * std::max(distance, rule.near_ratio * extent),
+          extent > 0 ? distance / extent : kInfinity};
 }
 
 void Calibrator::Impl::FitL1(Calibration* out) const {
@@ -252,8 +253,8 @@ void Calibrator::Impl::FitTheta(Calibration* out) const {
       const Neighbour& neighbour = query.nearest[i];
       const Distances d = DistancesOf(query, neighbour.list_add, neighbour.list, *out);
       // A list without extent needs no margin: its rows are where its centroid is.
-      needed.push_back(d.spread > 0 ? std::clamp((d.mean - reach) / d.spread, 0.0f, kLargestTheta)
-                                    : 0);
+      const float theta = d.spread > 0 ? (d.mean - reach) / d.spread : 0;
+      needed.push_back(std::clamp(std::min(theta, d.inner), 0.0f, kLargestTheta));
     }
   }
   if (needed.empty()) return;

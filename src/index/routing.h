@@ -27,7 +27,8 @@ struct ListEntry {
 /// need.
 struct Calibration {
   // List i is scanned before a row at distance rho goes out unless key_i >= rho^2: key = d^2 + R^2
-  // - 2 theta R max(d, near_ratio R). By inner product key = score - theta R |q|.
+  // - 2 theta R max(d, near_ratio R), but d^2 - (theta R)^2 where that is negative. By inner
+  // product key = score - theta R |q|.
   float theta = 0.6f;
   float near_ratio = 1.3f;
   float l1_ratio_low = 1;      // L1 only: a low quantile of L1 / L2 among near neighbours

@@ -27,6 +27,7 @@ void ListKeys(const ListKeyQuery& query, const int32_t* products, const float* s
   const auto near_ratio = hn::Set(f32, query.near_ratio);
   const auto theta =
       hn::Set(f32, query.theta * (query.by_product ? std::sqrt(query.norm_sq) : 2.0f));
+  const auto inner = hn::Set(f32, query.by_product ? 0.0f : query.theta);
   const auto largest = hn::Set(f32, std::numeric_limits<float>::max());
   const auto smallest = hn::Neg(largest);
   const size_t groups = (n + kGroup - 1) / kGroup;
@@ -38,14 +39,18 @@ void ListKeys(const ListKeyQuery& query, const int32_t* products, const float* s
       const auto extent = hn::Mul(weight, hn::Load(f32, radius + i));
       auto mean = hn::Sub(add, product);
       auto spread = extent;
+      auto inside = hn::Zero(f32);
       if (!query.by_product) {
         const auto square =
             hn::Max(hn::Sub(hn::Add(add, hn::Load(f32, norm_sq + i)), hn::Add(product, product)),
                     hn::Zero(f32));
         mean = hn::MulAdd(extent, extent, square);
         spread = hn::Mul(extent, hn::Max(hn::Sqrt(square), hn::Mul(near_ratio, extent)));
+        const auto reach = hn::Mul(inner, extent);
+        inside = hn::Min(hn::NegMulAdd(reach, reach, square), hn::Zero(f32));
       }
       auto key = hn::NegMulAdd(theta, spread, mean);
+      key = hn::IfThenElse(hn::Lt(inside, hn::Zero(f32)), inside, key);
       key = hn::IfThenElse(hn::Le(hn::Abs(key), largest), key, smallest);
       hn::Store(key, f32, keys + i);
       low = hn::Min(low, key);

@@ -4,7 +4,8 @@
 /// Shapes:  products, scale, norm_sq, radius (round_up(n, 16),), 64-byte aligned; keys
 ///          (round_up(n, 16),), 64-byte aligned; minima (round_up(n, 16) / 16,).
 /// Units:   search units. By distance: d = |q - c|, key = d^2 + radius^2 - 2 * theta * radius *
-///          max(d, near_ratio * radius). By product: key = offset - <q, c> - theta * radius * |q|.
+///          max(d, near_ratio * radius), but d^2 - (theta * radius)^2 where that is negative. By
+///          product: key = offset - <q, c> - theta * radius * |q|.
 ///          Without radii as if they were 0.
 /// Errors:  none (noexcept). A key that is not finite becomes -FLT_MAX: such a list is scanned
 ///          first. Keys beyond n become infinity, which no real key is.

@@ -23,6 +23,12 @@ constexpr unsigned kS3Bit = 1u << static_cast<unsigned>(StoreType::kS3);
 constexpr unsigned kS5Bit = 1u << static_cast<unsigned>(StoreType::kS5);
 constexpr unsigned kHttpBits = kS3Bit | kS5Bit;
 
+/// Without the value, in which somebody may have put a password.
+Status BadUrl(const Option& option, std::string_view wanted) {
+  return InvalidArgument(StrCat("invalid value for option \"", option.name, "\""))
+      .WithDetail(StrCat("It must be ", wanted, "."));
+}
+
 Status BadValue(const Option& option, std::string_view wanted) {
   return InvalidArgument(
              StrCat("invalid value for option \"", option.name, "\": \"", option.value, "\""))
@@ -72,16 +78,16 @@ Status ParseUrl(const Option& option, bool allow_http, std::string* out) {
   std::string_view rest = option.value;
   const bool tls = rest.starts_with("https://");
   if (!tls && !rest.starts_with("http://")) {
-    return BadValue(option, "a URL that begins with https://");
+    return BadUrl(option, "a URL that begins with https://");
   }
   if (!tls && !allow_http) {
-    return BadValue(option, "a URL that begins with https://")
+    return BadUrl(option, "a URL that begins with https://")
         .WithHint("Superusers can set vdb.allow_http, where the network is trusted.");
   }
   rest.remove_prefix(tls ? 8 : 7);
   const std::string_view host = rest.substr(0, rest.find('/'));
   if (host.empty() || !AllOf(rest, ".-_~:/[]%")) {
-    return BadValue(option, "a URL of a host, an optional port and an optional path");
+    return BadUrl(option, "a URL of a host, an optional port and an optional path");
   }
   *out = option.value;
   while (out->ends_with('/')) out->pop_back();

@@ -77,7 +77,7 @@ def measure(report, parts, quick, million):
     names = [name for name in SETS if sets[name] is not None]
     if "peers" in parts or "sql" in parts or "build" in parts:
         for name in names:
-            search.peers(report, name, sets[name], effort)
+            search.peers(report, name, sets[name], effort, searches=set(parts) != {"build"})
     with server.Server() as running:
         for name in names:
             if "build" in parts:

@@ -27,10 +27,9 @@ def ratio(a, b):
     return a / b if b else math.nan
 
 
-def peers(report, name, prefix, effort):
-    """Each index of this process over its settings."""
-    section = f"In one process, one thread: {name}"
-    command = [PROGRAMS / "peers", prefix, "--passes", effort.passes, "--peers", effort.peers]
+def run_peers(prefix, *options):
+    """What the program says of each peer."""
+    command = [PROGRAMS / "peers", prefix, *options]
     with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as process:
         try:
             found = [json.loads(text) for text in process.stdout]
@@ -39,9 +38,19 @@ def peers(report, name, prefix, effort):
             raise
     if process.returncode != 0:
         raise RuntimeError("peers failed")
+    return found
+
+
+def peers(report, name, prefix, effort, searches=True):
+    """Each index of this process over its settings; without searches only how long it is built."""
+    section = f"In one process, one thread: {name}"
+    options = ["--passes", effort.passes, "--peers", effort.peers]
+    if not searches:
+        options += ["--queries", 1]
+    found = run_peers(prefix, *options)
     curves = {peer["peer"]: peer for peer in found}
     report.curves[name] = curves
-    for recall in RECALLS:
+    for recall in RECALLS if searches else ():
         for peer in curves.values():
             if peer["peer"] != "exact":
                 us = time_at(peer["points"], recall)
@@ -52,7 +61,8 @@ def peers(report, name, prefix, effort):
         least = HNSWLIB_TIMES if name in REAL else None
         what = f"core against hnswlib at recall {recall}, queries per second"
         report.add(section, what, times, "x", at_least=least)
-    report.add(section, "exact", curves["exact"]["points"][0]["us"], "us")
+    if searches:
+        report.add(section, "exact", curves["exact"]["points"][0]["us"], "us")
     for peer in curves.values():
         if peer["peer"] != "exact":
             what = f"{peer['peer']}: build, {peer['build_threads']} threads"
@@ -67,7 +77,6 @@ def quickest(server, table, prefix, seconds, rounds):
 
 def through_sql(report, server, name, prefix, effort):
     """Latency of the default index beside the floor's, and the curve over recall targets."""
-    core = report.curves[name]["core"]["points"]
     faiss = report.curves[name]["faiss-hnsw"]["points"]
     for storage in ("main", "extended") if name != "glove" else ("main",):
         inline = storage == "main"
@@ -78,10 +87,12 @@ def through_sql(report, server, name, prefix, effort):
         points = []
         for target in (None, *RECALL_TARGETS):
             server.build("item", target=target)
-            # By turns, so that both see the same machine.
+            # By turns, so that all see the same machine: its speed changes from minute to minute.
             rounds = [
                 (server.pgbench("item", prefix, effort.seconds),
-                 server.pgbench("floor", prefix, effort.seconds) if target is None else None)
+                 server.pgbench("floor", prefix, effort.seconds) if target is None else None,
+                 run_peers(prefix, "--peers", "core", "--passes", effort.passes)[0]["points"]
+                 if target is None else None)
                 for _ in range(effort.rounds)
             ]
             ours = min((r[0] for r in rounds), key=lambda times: times["mean_us"])
@@ -90,7 +101,8 @@ def through_sql(report, server, name, prefix, effort):
             if target is not None:
                 continue
             floor = min((r[1] for r in rounds), key=lambda times: times["mean_us"])
-            default_figures(report, section, core, ours, floor, client)
+            in_process = min(time_at(r[2], client["recall"], nearest=True) for r in rounds)
+            default_figures(report, section, in_process, ours, floor, client)
             client_floor = server.client("search", "floor", prefix, "--passes", effort.passes)
             what = "client in C, binary parameter: mean of each query's quickest"
             report.add(section, what, client["quickest_us"], "us")
@@ -103,8 +115,7 @@ def through_sql(report, server, name, prefix, effort):
             report.add(section, what, times, "x", at_least=least)
 
 
-def default_figures(report, section, core, ours, floor, client):
-    in_process = time_at(core, client["recall"], nearest=True)
+def default_figures(report, section, in_process, ours, floor, client):
     allowed = in_process + FLOOR_TIMES * floor["mean_us"]
     report.add(section, "recall@10, nothing tuned", client["recall"], at_least=0.95)
     report.add(section, "pgbench: floor, mean", floor["mean_us"], "us")

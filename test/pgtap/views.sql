@@ -29,18 +29,32 @@ SELECT is(pg_temp.properties('estimate'), 'estimate(rows bigint, dims integer, c
   'estimate depends on settings and nothing else');
 SELECT is(pg_temp.properties('last_search'), 'last_search(OUT index regclass, OUT rounds bigint, OUT lists_probed bigint, '
   'OUT codes_scanned bigint, OUT survivors bigint, OUT exact_read bigint, OUT rejected bigint, OUT late_rows bigint, '
-  'OUT rows_returned bigint) volatile restricted', 'last_search tells of this session');
+  'OUT rows_returned bigint, OUT store_rounds bigint, OUT store_requests bigint, OUT store_bytes bigint) volatile restricted',
+  'last_search tells of this session');
+SELECT is(pg_temp.properties('stat_store'), 'stat_store(OUT server name, OUT breaker text, OUT requests bigint, '
+  'OUT received_bytes bigint, OUT sent_bytes bigint, OUT errors jsonb, OUT retries bigint, OUT hedges bigint, '
+  'OUT hedges_won bigint, OUT refetches bigint, OUT not_asked bigint, OUT p50 double precision, OUT p95 double precision, '
+  'OUT p99 double precision) volatile strict restricted set', 'stat_store tells of all sessions');
+SELECT is(pg_temp.properties('store_check'),
+  'store_check(server name, OUT step text, OUT ok boolean, OUT milliseconds double precision, OUT message text) '
+  'volatile strict restricted set', 'store_check reports steps');
+SELECT is(pg_temp.properties('chunk_cid'), 'chunk_cid(index regclass, number integer) volatile strict restricted',
+  'chunk_cid gives text');
+SELECT is(pg_temp.properties('prewarm'),
+  'prewarm(index regclass, what text, OUT objects bigint, OUT frames bigint, OUT bytes bigint, OUT milliseconds double precision) '
+  'volatile strict restricted', 'prewarm returns figures');
 SELECT is_empty(
   $$SELECT proname FROM pg_proc WHERE pronamespace = 'vdb'::regnamespace AND (prosecdef OR proleakproof)$$,
   'no function is a security definer or leakproof');
 SELECT is_empty(
   $$SELECT p.proname FROM pg_proc p WHERE pronamespace = 'vdb'::regnamespace AND NOT proname ~ '^(opclass_|am_handler)'
     AND p.proname NOT IN ('stat_cache', 'reset_stat_cache', 'rotate_master_key', 'index_stats', 'index_objects', 'check',
-                          'estimate', 'last_search', 'manifest')$$,
+                          'estimate', 'last_search', 'gc', 'adopt', 'purge',
+                          'store_validator', 'store_check', 'stat_store', 'chunk_cid', 'prewarm', 'manifest')$$,
   'schema vdb has no function that no test here knows');
 
 -- views
-SELECT views_are('vdb', ARRAY['stat_cache', 'stat_index'], 'the views of schema vdb');
+SELECT views_are('vdb', ARRAY['stat_cache', 'stat_index', 'stat_store'], 'the views of schema vdb');
 SELECT columns_are('vdb', 'stat_index', ARRAY['schemaname', 'tablename', 'indexname', 'indexrelid', 'metric', 'element',
   'dimensions', 'code_bits', 'store', 'encrypted', 'master_key_id', 'generation', 'rows', 'lists', 'segments',
   'delta_rows', 'tombstones', 'size_bytes', 'first_code_bytes', 'ex_code_bytes', 'vector_bytes', 'routing_bytes',
@@ -50,8 +64,8 @@ SELECT columns_are('vdb', 'stat_cache', ARRAY['shared', 'capacity', 'used', 'pin
   'waits', 'wait_time', 'private_reads', 'bytes_read', 'stats_reset']);
 SELECT is_empty(
   $$SELECT relname FROM pg_class WHERE relnamespace = 'vdb'::regnamespace AND relkind IN ('r', 'v')
-    AND (relname <> 'master_key') <> has_table_privilege('public', oid, 'SELECT')$$,
-  'everybody may read the views, nobody the keys');
+    AND (relname NOT IN ('master_key', 'object', 'store_owner')) <> has_table_privilege('public', oid, 'SELECT')$$,
+  'everybody may read the views, nobody the keys and the ledger');
 
 -- privileges
 CREATE ROLE vdb_owner;
@@ -87,6 +101,9 @@ FROM oids, unnest(ARRAY[
   format('SELECT FROM vdb.index_objects(%s)', item_v),
   format('SELECT vdb.check(%s)', item_v),
   format('SELECT vdb.check(%s, true)', item_v),
+  format('SELECT vdb.chunk_cid(%s, 0)', item_v),
+  format('SELECT vdb.prewarm(%s)', item_v),
+  'SELECT FROM vdb.stat_store',
   'SELECT vdb.estimate(10, 3)',
   'SELECT vdb.reset_stat_cache()',
   'SELECT vdb.rotate_master_key()',
@@ -99,6 +116,9 @@ SELECT results_eq(
            ('SELECT FROM vdb.index_objects(index)', 'yes', '42501', 'yes'),
            ('SELECT vdb.check(index)', 'yes', '42501', '42501'),
            ('SELECT vdb.check(index, true)', 'yes', '42501', '42501'),
+           ('SELECT vdb.chunk_cid(index, 0)', 'yes', '42501', '42501'),
+           ('SELECT vdb.prewarm(index)', 'yes', '42501', '42501'),
+           ('SELECT FROM vdb.stat_store', 'nothing', 'nothing', 'nothing'),
            ('SELECT vdb.estimate(10, 3)', 'yes', 'yes', 'yes'),
            ('SELECT vdb.reset_stat_cache()', '42501', '42501', '42501'),
            ('SELECT vdb.rotate_master_key()', '42501', '42501', '42501'),

@@ -132,5 +132,29 @@ TEST(FarRows, AreFoundOffALine) {
   }
 }
 
+// Two rows far away, in the lists of others, whose centroids they pull away and whose radii they
+// make larger than anything.
+TEST(FarRows, DoNotHideTheOthersOfTheirList) {
+  SplitMix64 random(21);
+  constexpr uint32_t kFewDim = 33;
+  Matrix base{kFewDim, std::vector<float>(size_t{2502} * kFewDim)};
+  for (float& x : base.values) x = static_cast<float>(random.Unit());
+  for (uint32_t j = 0; j < kFewDim; ++j) {
+    base.values[size_t{2500} * kFewDim + j] = 65504;
+    base.values[size_t{2501} * kFewDim + j] = -65504;
+  }
+  for (const Metric metric : {Metric::kL2, Metric::kL1}) {
+    for (uint64_t seed = 1; seed <= 12; ++seed) {
+      engine::MemoryIndexOptions options;
+      options.metric = metric;
+      options.code_bits = 3;
+      options.seed = seed;
+      const MemoryIndex index = BuildIndex(base, options);
+      EXPECT_GE(Recall(index, base, base, 20, 1, 10), .95)
+          << static_cast<int>(metric) << " " << seed;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace vdb::index

@@ -54,6 +54,8 @@ TEST(ListOrder, GivesEachListOnceByKey) {
         if (!by_product) {
           key = terms.add + radius * radius -
                 2 * rule.theta * radius * std::max(std::sqrt(terms.add), rule.near_ratio * radius);
+          const float inside = terms.add - rule.theta * radius * (rule.theta * radius);
+          if (inside < 0) key = inside;
         }
         worst = std::max<double>(worst, std::fabs(key - entry->key));
         order.Pop();

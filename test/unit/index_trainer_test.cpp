@@ -147,10 +147,10 @@ TEST(ChainOrder, PutsNeighboursSideBySide) {
   }
 }
 
-TEST(Trainer, MakesListsOfTwoHundredAndTwentyFive) {
+TEST(Trainer, MakesListsOf288Rows) {
   EXPECT_EQ(AutomaticLists(0), 1u);
   EXPECT_EQ(AutomaticLists(100), 1u);
-  EXPECT_EQ(AutomaticLists(330000), 1467u);
+  EXPECT_EQ(AutomaticLists(330000), 1146u);
 }
 
 }  // namespace

@@ -61,6 +61,7 @@ TEST(ListKeys, FollowTheirFormulaOnEveryTarget) {
             const double d_sq = std::max(1.5 + lists.norm_sq[i] - 2 * product, 0.0);
             const double r = kind == 2 ? 0 : lists.radius[i];
             key = d_sq + r * r - 2 * .4 * r * std::max(std::sqrt(d_sq), 3 * r);
+            if (d_sq < .4 * r * .4 * r) key = d_sq - .4 * r * .4 * r;
           }
           EXPECT_NEAR(lists.keys[i], key, 1e-5 * (1 + std::fabs(key))) << i;
         }

@@ -85,6 +85,7 @@ TEST(StoreConfig, RefusesWhatCannotBeUsed) {
     const Status status = ParseStoreConfig(options, false).status();
     EXPECT_EQ(status.code(), Code::kInvalidArgument) << c.more.name << " " << c.more.value;
     EXPECT_NE(status.message().find(c.says), std::string::npos) << status.message();
+    EXPECT_EQ((status.message() + status.detail()).find("secret"), std::string::npos);
   }
   for (const char* type : {"s5", "s3", "file", "", "nfs"}) {
     const Options only = {{"type", type}};

@@ -14,6 +14,7 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -48,6 +49,39 @@ struct ServerReply {
   long stall_at = -1;        // say nothing more after so many
   bool no_body = false;      // HEAD: the length only
   bool close_after = false;  // close the connection without having said so
+};
+
+/// What a test changes while the server's threads look at it.
+template <class T>
+class Shared {
+ public:
+  Shared& operator=(T value) {
+    const std::lock_guard lock(mutex_);
+    value_ = std::move(value);
+    return *this;
+  }
+  /// Calls `use` with the value, alone.
+  template <class Use>
+  auto With(const Use& use) {
+    const std::lock_guard lock(mutex_);
+    return use(value_);
+  }
+  T Get() {
+    return With([](const T& value) { return value; });
+  }
+
+ private:
+  std::mutex mutex_;
+  T value_{};
+};
+
+/// A function that may answer before anything else does: for faults.
+class FaultHook : public Shared<std::function<std::optional<ServerReply>(const ServerRequest&)>> {
+ public:
+  using Shared::operator=;
+  std::optional<ServerReply> Ask(const ServerRequest& request) {
+    return With([&](auto& hook) { return hook ? hook(request) : std::nullopt; });
+  }
 };
 
 /// The answer to a GET of `all` that may ask for a range.

@@ -127,10 +127,11 @@ TEST_F(HttpTest, RangesOfEveryKindOfAnswer) {
 }
 
 TEST_F(HttpTest, WrongRangesAreNoticed) {
-  ServerReply reply;
-  HttpServer server([&](const ServerRequest&) { return reply; });
+  Shared<ServerReply> reply;
+  HttpServer server([&](const ServerRequest&) { return reply.Get(); });
   const auto error = [&](int status, std::vector<std::string> headers, size_t bytes) {
-    reply = {.status = status, .headers = std::move(headers), .body = std::string(bytes, 'x')};
+    reply = ServerReply{
+        .status = status, .headers = std::move(headers), .body = std::string(bytes, 'x')};
     return Run(Range(server, 100, 50))->error();
   };
   EXPECT_EQ(error(206, {"Content-Range: bytes 100-149/1000000"}, 50), HttpError::kNone);
@@ -199,17 +200,17 @@ TEST_F(HttpTest, RedirectsAreNotFollowed) {
 }
 
 TEST_F(HttpTest, WhatNetworksDo) {
-  ServerReply reply;
-  HttpServer server([&](const ServerRequest&) { return reply; });
-  reply = {.reset = true};
+  Shared<ServerReply> reply;
+  HttpServer server([&](const ServerRequest&) { return reply.Get(); });
+  reply = ServerReply{.reset = true};
   EXPECT_EQ(Run(Range(server, 0, 10))->error(), HttpError::kReset);
-  reply = {.body = all_, .cut_at = 5};
+  reply = ServerReply{.body = all_, .cut_at = 5};
   EXPECT_EQ(Run(Range(server, 0, 10))->error(), HttpError::kReset);
-  reply = {.body = all_, .stall_at = 5};
+  reply = ServerReply{.body = all_, .stall_at = 5};
   const Deadline two_seconds = Deadline::After(2000);
   EXPECT_EQ(Run(Range(server, 0, 10), 100)->error(), HttpError::kTimeout);
   EXPECT_FALSE(two_seconds.Expired());
-  reply = {.delay_ms = 5000};
+  reply = ServerReply{.delay_ms = 5000};
   EXPECT_EQ(Run(Range(server, 0, 10), 100)->error(), HttpError::kTimeout);
   EXPECT_FALSE(two_seconds.Expired());
 

@@ -18,8 +18,7 @@ namespace vdb::store {
 
 class S3Server {
  public:
-  /// Answers before anything else when it returns something: for faults.
-  std::function<std::optional<ServerReply>(const ServerRequest&)> fault;
+  FaultHook fault;
   std::string session_token;
   size_t page = 1000;  // objects in a list
   int parts = 0, aborted = 0;
@@ -111,9 +110,7 @@ class S3Server {
 
   ServerReply Handle(const ServerRequest& request) {
     const std::lock_guard lock(mutex_);
-    if (fault) {
-      if (std::optional<ServerReply> reply = fault(request)) return *reply;
-    }
+    if (std::optional<ServerReply> reply = fault.Ask(request)) return *reply;
     if (const std::string wrong = CheckSignature(request); !wrong.empty()) return Error(403, wrong);
     const std::string bucket = "/bucket/";
     if (!request.target.starts_with(bucket)) return Error(404, "NoSuchBucket");

@@ -180,7 +180,7 @@ TEST_F(S3Test, SlowRequestsAreHedgedWithinLimits) {
   const ObjectRef ref = Put("o", bytes_);
   Bytes target(10);
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(GetRange(s3_.store(), {&ref, 0, target}, Soon()).ok());
-  s3_.state->hedges = 0;
+  s3_.state->hedges = s3_.state->hedges_won = 0;
   int slow = 1;
   s3_.server.fault = [&](const ServerRequest& request) -> std::optional<ServerReply> {
     if (slow-- > 0) {

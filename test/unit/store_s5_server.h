@@ -40,7 +40,7 @@ class TestKeys : public RegistryKeys {
 
 class S5Server {
  public:
-  std::function<std::optional<ServerReply>(const ServerRequest&)> fault;
+  FaultHook fault;
   std::string token = "to/ken+1";
   bool allow_delete = true;
   std::string storage;  // where /s5/blob sends
@@ -59,9 +59,7 @@ class S5Server {
 
   ServerReply Handle(const ServerRequest& request) {
     const std::lock_guard lock(mutex_);
-    if (fault) {
-      if (std::optional<ServerReply> reply = fault(request)) return *reply;
-    }
+    if (std::optional<ServerReply> reply = fault.Ask(request)) return *reply;
     const std::string path = request.Path();
     if (path == "/health") return {};
     if (request.Header("authorization") != "Bearer " + token)

@@ -33,7 +33,7 @@ namespace vdb::pg {
 
 namespace {
 
-constexpr double kRowsPerList = 225;
+constexpr double kRowsPerList = 288;
 // Also where memory is short.
 constexpr double kLeastSample = 200;
 // Rows that are transformed between two looks: some milliseconds.

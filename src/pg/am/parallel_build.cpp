@@ -69,7 +69,9 @@ int SortMemory(const EncodeContext& context, int participants) {
   const double row_kb = dim * sizeof(float) / 1024.0;
   const double rows = 2.0 * n + static_cast<double>(simd::PanelFloats(n, 1)) +
                       2.0 * context.n_queries + 2.0 * BatchRows(maintenance_work_mem, dim);
-  const double others_kb = rows * row_kb + 4.0 * context.chunk_bytes / 1024;
+  // A sixteenth for what the sort needs besides its tuples, and the allocator between them.
+  const double others_kb =
+      rows * row_kb + 4.0 * context.chunk_bytes / 1024 + maintenance_work_mem / 16.0;
   const double kb = std::max(maintenance_work_mem - others_kb, maintenance_work_mem / 4.0);
   return std::max(static_cast<int>(kb / participants), 64);
 }

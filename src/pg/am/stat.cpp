@@ -154,6 +154,12 @@ Datum StatsOrWarning(Oid oid, TupleDesc descriptor, bool* isnull) {
   *isnull = true;
   Call([&] {
     if (!IsAboutIndex(error->sqlerrcode)) ReThrowError(error);
+    // No longer valid, as REINDEX CONCURRENTLY leaves the index that it has replaced: the view,
+    // whose snapshot is older, would not show it any more.
+    if (error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE) {
+      FreeErrorData(error);
+      return;
+    }
     const char* const name = get_rel_name(oid);
     ereport(WARNING, (errcode(error->sqlerrcode),
                       errmsg("could not look into index \"%s\"", name == nullptr ? "?" : name),

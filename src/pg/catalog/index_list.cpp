@@ -6,6 +6,7 @@ extern "C" {
 #include "access/table.h"
 #include "catalog/pg_class.h"
 #include "commands/defrem.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 }
 
@@ -22,6 +23,9 @@ bool IsOfMethod(const FormData_pg_class& form, Oid method) {
 List* PermanentIndexes() {
   const Oid method = get_index_am_oid("vdb", false);
   List* indexes = NIL;
+  // A builder is seen to have ended a moment before its invalidations come in: what snapshot there
+  // is may be older than that.
+  InvalidateCatalogSnapshot();
   Relation classes = table_open(RelationRelationId, AccessShareLock);
   SysScanDesc scan = systable_beginscan(classes, InvalidOid, false, nullptr, 0, nullptr);
   while (HeapTuple tuple = systable_getnext(scan)) {

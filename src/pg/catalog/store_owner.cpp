@@ -18,40 +18,42 @@ namespace {
 constexpr char kTable[] = "store_owner";
 constexpr char kPrimaryKey[] = "store_owner_pkey";
 
-enum Column : AttrNumber { kServer = 1, kPrefix, kToken, kPending };
+enum Column : AttrNumber { kServer = 1, kPrefix, kSeed, kToken, kPending };
 constexpr int kColumns = kPending;
 
 /// Holds no other session up but one that writes the table, too: two builds may both find no row.
 Relation OpenForWrite() { return OpenOwnTable(kTable, ShareRowExclusiveLock); }
 
-Datum TokenDatum(const uint8_t* token) {
-  auto* const value = static_cast<bytea*>(palloc(VARHDRSZ + kOwnerTokenBytes));
-  SET_VARSIZE(value, VARHDRSZ + kOwnerTokenBytes);
-  std::memcpy(VARDATA(value), token, kOwnerTokenBytes);
+Datum ByteaDatum(const uint8_t* bytes, size_t size) {
+  auto* const value = static_cast<bytea*>(palloc(VARHDRSZ + size));
+  SET_VARSIZE(value, VARHDRSZ + size);
+  std::memcpy(VARDATA(value), bytes, size);
   return PointerGetDatum(value);
 }
 
 HeapTuple Form(Relation table, const OwnerRow& row) {
   Datum values[kColumns] = {};
-  bool nulls[kColumns] = {false, false, !row.has_token, !row.has_pending};
+  bool nulls[kColumns] = {false, false, false, !row.has_token, !row.has_pending};
   values[kServer - 1] = ObjectIdGetDatum(row.server);
   values[kPrefix - 1] = CStringGetTextDatum(row.prefix);
-  values[kToken - 1] = TokenDatum(row.token);
-  values[kPending - 1] = TokenDatum(row.pending);
+  values[kSeed - 1] = ByteaDatum(row.seed, sizeof(row.seed));
+  values[kToken - 1] = ByteaDatum(row.token, sizeof(row.token));
+  values[kPending - 1] = ByteaDatum(row.pending, sizeof(row.pending));
   return heap_form_tuple(RelationGetDescr(table), values, nulls);
 }
 
 /// False when it is null.
-bool ReadToken(HeapTuple tuple, TupleDesc descriptor, Column column, uint8_t* token) {
+template <size_t kBytes>
+bool ReadBytes(HeapTuple tuple, TupleDesc descriptor, Column column, uint8_t (&to)[kBytes]) {
   bool null;
   const Datum value = heap_getattr(tuple, column, descriptor, &null);
   if (null) return false;
   const bytea* const bytes = DatumGetByteaPP(value);
-  if (VARSIZE_ANY_EXHDR(bytes) != kOwnerTokenBytes) {
+  if (VARSIZE_ANY_EXHDR(bytes) != kBytes) {
     ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                     errmsg("table \"vdb.store_owner\" has a malformed row")));
   }
-  std::memcpy(token, VARDATA_ANY(bytes), kOwnerTokenBytes);
+  std::memcpy(to, VARDATA_ANY(bytes), kBytes);
   return true;
 }
 
@@ -65,8 +67,9 @@ bool Find(Relation table, OwnerRow* row, ItemPointer self) {
   HeapTuple tuple = systable_getnext(scan);
   const bool found = HeapTupleIsValid(tuple);
   if (found) {
-    row->has_token = ReadToken(tuple, RelationGetDescr(table), kToken, row->token);
-    row->has_pending = ReadToken(tuple, RelationGetDescr(table), kPending, row->pending);
+    ReadBytes(tuple, RelationGetDescr(table), kSeed, row->seed);
+    row->has_token = ReadBytes(tuple, RelationGetDescr(table), kToken, row->token);
+    row->has_pending = ReadBytes(tuple, RelationGetDescr(table), kPending, row->pending);
     if (self != nullptr) *self = tuple->t_self;
   }
   systable_endscan(scan);
@@ -101,7 +104,9 @@ void WriteOwner(const OwnerRow& row) {
   OwnerRow before = row;
   ItemPointerData self;
   if (Find(table, &before, &self)) {
-    Update(table, &self, row);
+    OwnerRow after = row;
+    std::memcpy(after.seed, before.seed, sizeof(after.seed));
+    Update(table, &self, after);
   } else {
     CatalogTupleInsert(table, Form(table, row));
   }
@@ -123,13 +128,18 @@ void ConfirmOwner(const OwnerRow& row) {
 }
 
 void ForgetOwners(Oid server) {
-  Relation table = OpenForWrite();
+  // Any server that is dropped comes here, and DROP EXTENSION may have taken the tables already.
+  if (!OidIsValid(OwnRelationIfAny(kTable))) return;
+  Relation table = OpenOwnTable(kTable, AccessShareLock);
   ScanKeyData key;
   ScanKeyInit(&key, kServer, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(server));
   SysScanDesc scan = systable_beginscan(table, OwnRelation(kPrimaryKey), true, nullptr, 1, &key);
-  while (HeapTuple tuple = systable_getnext(scan)) CatalogTupleDelete(table, &tuple->t_self);
+  while (HeapTuple tuple = systable_getnext(scan)) {
+    LockRelationOid(RelationGetRelid(table), RowExclusiveLock);
+    CatalogTupleDelete(table, &tuple->t_self);
+  }
   systable_endscan(scan);
-  table_close(table, NoLock);
+  table_close(table, AccessShareLock);
 }
 
 }  // namespace vdb::pg

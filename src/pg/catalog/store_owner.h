@@ -11,10 +11,14 @@
 namespace vdb::pg {
 
 inline constexpr size_t kOwnerTokenBytes = 16;
+inline constexpr size_t kOwnerSeedBytes = 32;
 
 struct OwnerRow {
   Oid server;
   char prefix[64];  // `<incarnation>/<database>/`
+  /// Secret: of the key pair with which an S5 node lets the record be written. Stays as it was
+  /// first written.
+  uint8_t seed[kOwnerSeedBytes];
   bool has_token, has_pending;
   uint8_t token[kOwnerTokenBytes];    // what the record is known to have held
   uint8_t pending[kOwnerTokenBytes];  // what it may hold since: committed before it is written
@@ -24,7 +28,7 @@ struct OwnerRow {
 bool ReadOwner(Oid server, const char* prefix, OwnerRow* row);
 /// Adds `row` unless there is one for its server and prefix, which it becomes.
 void EnsureOwner(OwnerRow* row);
-/// Makes it `row`, whatever it was.
+/// Makes it `row`, whatever it was, but for the seed.
 void WriteOwner(const OwnerRow& row);
 /// If `row.pending` still is what is pending, it is the token now.
 void ConfirmOwner(const OwnerRow& row);

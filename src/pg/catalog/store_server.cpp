@@ -10,6 +10,7 @@
 
 #include "crypto/hash.h"
 #include "pg/compat.h"
+#include "pg/catalog/registry_keys.h"
 #include "pg/guard.h"
 #include "pg/store/latch_waiter.h"
 #include "pg/store/store_states.h"
@@ -193,6 +194,7 @@ std::shared_ptr<store::ObjectStore> MakeStore(const char* name, const store::Sto
     options.store = HttpOptionsOf(name, config, server);
     options.url = config.url;
     options.auth_token = secrets->auth_token;
+    options.keys = RegistryKeysOf(server);
     Result<std::unique_ptr<store::S5Store>> made = store::S5Store::Make(std::move(options));
     ThrowIfError(made.status());
     return std::move(made).value();

@@ -5,13 +5,11 @@
 #include <algorithm>
 #include <climits>
 #include <cstring>
-#include <set>
 
 #include "base/strcat.h"
 #include "pg/catalog/own_table.h"
-#include "pg/gc/owner_record.h"
+#include "pg/gc/remover.h"
 #include "pg/guard.h"
-#include "pg/store/object_name.h"
 
 extern "C" {
 #include "access/xlog.h"
@@ -28,7 +26,7 @@ int retention_s = 0;
 // An upload that was cut off with its transaction may still be on its way through a store: nobody's
 // proxies hold one back for longer.
 constexpr int kStragglerSeconds = 3600;
-// Rows that are forgotten, or marked, in one transaction of the worker.
+// Rows that are marked in one transaction of the worker.
 constexpr size_t kBatchRows = 64;
 
 TimestampTz Later(TimestampTz at, int seconds) {
@@ -44,14 +42,6 @@ LOCKTAG CollectorTag() {
   // A sub-object that the table does not have: in nobody else's way.
   SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId, LedgerTable(), 1);
   return tag;
-}
-
-store::ObjectRef RefOf(const LedgerRow& row) {
-  store::ObjectRef ref;
-  std::copy_n(row.key.id, ref.digest.size(), ref.digest.begin());
-  ref.size = row.size;
-  ref.name = row.name;
-  return ref;
 }
 
 /// pg_xact_status: it knows of prepared transactions, and of the commit log's end. Null: too old.
@@ -86,7 +76,7 @@ CollectorLock::CollectorLock(const char* function) {
                       errmsg("cannot execute %s in a transaction that has written", function),
                       errhint("COMMIT first.")));
     }
-    if (!OidIsValid(LedgerTable())) OpenOwnTable("object", AccessShareLock);
+    OwnRelation("object");
     const LOCKTAG tag = CollectorTag();
     if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL) {
       ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
@@ -120,7 +110,7 @@ Collector::Builder Collector::StateOf(FullTransactionId builder) {
 
 Verdict Collector::JudgeUnreferenced(const LedgerRow& row) const {
   Verdict verdict;
-  verdict.unreferenced = true;
+  verdict.mark = Verdict::Mark::kUnreferenced;
   const TimestampTz since = row.unreferenced_since != 0 ? row.unreferenced_since : now_;
   const TimestampTz until = Later(since, retention_s);
   if (until > now_) {
@@ -154,6 +144,7 @@ Verdict Collector::Judge(const LedgerRow& row) const {
   IndexUuid uuid;
   std::copy_n(row.index, uuid.size(), uuid.begin());
   if (const auto used = uses_.used.find(uuid); used != uses_.used.end()) {
+    kept.mark = Verdict::Mark::kReferenced;
     kept.reason = StrCat("index \"", used->second, "\" uses it");
     return kept;
   }
@@ -169,125 +160,56 @@ Verdict Collector::Judge(const LedgerRow& row) const {
         StrCat("the build that made it failed; it may still be on its way until ", TimeText(until));
     return kept;
   }
-  return {true, false, "the build that made it failed"};
-}
-
-/// Opens it as everyone whose objects it has, and sees to it that this database collects there.
-void Collector::OpenServer(Oid oid, Server* server) {
-  server->name = ServerName(oid);
-  std::set<std::string> prefixes;
-  for (const LedgerRow& row : rows_) {
-    if (row.key.server != oid || row.database != MyDatabaseId) continue;
-    StoreHandle& handle = server->roles[row.owner];
-    if (handle.store == nullptr) {
-      server->trouble = TryOpenStore(oid, row.owner, &handle);
-      if (!server->trouble.empty()) return;
-    }
-    const std::string prefix = PrefixOfName(row.name);
-    if (!prefixes.insert(prefix).second) continue;
-    if (!handle.store->capabilities().records) {
-      server->trouble = "the store has no records, which say whose its objects are";
-      return;
-    }
-    try {
-      OwnerRecord owner(*handle.store, oid, prefix);
-      if (dry_run_) {
-        owner.Check();
-      } else {
-        owner.Renew(*worker_);
-      }
-    } catch (const StatusError& error) {
-      server->trouble = ReasonOf(error.status);
-      return;
-    }
-  }
+  return {true, Verdict::Mark::kAsItIs, "the build that made it failed"};
 }
 
 /// Writes into the ledger what has become unreferenced, or is referred to after all.
-void Collector::Mark(std::vector<Verdict>* verdicts) {
+void Collector::Mark(const std::vector<Verdict>& verdicts, WorkerClient* worker) {
   std::vector<LedgerMark> marks;
   const XLogRecPtr lsn = GetXLogInsertRecPtr();
   for (size_t i = 0; i < rows_.size(); i++) {
     LedgerRow& row = rows_[i];
-    const bool unreferenced = (*verdicts)[i].unreferenced;
-    if (unreferenced == (row.unreferenced_since != 0)) continue;
+    const bool unreferenced = verdicts[i].mark == Verdict::Mark::kUnreferenced;
+    if (verdicts[i].mark == Verdict::Mark::kAsItIs ||
+        unreferenced == (row.unreferenced_since != 0)) {
+      continue;
+    }
     row.unreferenced_since = unreferenced ? now_ : 0;
     row.unreferenced_lsn = unreferenced ? lsn : InvalidXLogRecPtr;
     marks.push_back({row.key, row.unreferenced_since, row.unreferenced_lsn});
   }
   for (size_t i = 0; i < marks.size(); i += kBatchRows) {
     const size_t n = std::min(kBatchRows, marks.size() - i);
-    worker_->Ask(RequestKind::kMarkObjects, std::span<const LedgerMark>(marks).subspan(i, n));
+    worker->Ask(RequestKind::kMarkObjects, std::span<const LedgerMark>(marks).subspan(i, n));
   }
 }
 
 void Collector::Run() {
   rows_ = Call([] { return ReadLedger(); });
-  if (rows_.empty()) return;
   for (const LedgerRow& row : rows_) StateOf(row.builder);
   uses_ = FindIndexUses();
   standby_ = FarthestBehind();
-  if (!dry_run_) {
-    worker_ = std::make_unique<WorkerClient>();
+  std::unique_ptr<WorkerClient> worker;
+  if (!dry_run_ && !rows_.empty()) {
+    worker = std::make_unique<WorkerClient>();
     // What a crash has left out.
-    worker_->Ask(RequestKind::kSyncMirror, std::span<const Oid>());
+    worker->Ask(RequestKind::kSyncMirror, std::span<const Oid>());
   }
-  for (const LedgerRow& row : rows_) {
-    const auto [found, added] = servers_.try_emplace(row.key.server);
-    if (added) OpenServer(row.key.server, &found->second);
-  }
+  Remover remover(report_, worker.get());
+  for (const LedgerRow& row : rows_) remover.Open(row.key.server, rows_, true);
   std::vector<Verdict> verdicts;
   for (const LedgerRow& row : rows_) verdicts.push_back(Judge(row));
-  if (!dry_run_) Mark(&verdicts);
+  if (worker != nullptr) Mark(verdicts, worker.get());
   for (size_t i = 0; i < rows_.size(); i++) {
     const LedgerRow& row = rows_[i];
-    const Server& server = servers_.at(row.key.server);
-    if (!verdicts[i].remove) {
-      report_->Add(row.name, server.name, kKept, verdicts[i].reason);
-    } else if (!server.trouble.empty()) {
-      report_->Add(row.name, server.name, kKept, server.trouble);
-    } else if (dry_run_) {
-      report_->Add(row.name, server.name, kWouldRemove, verdicts[i].reason);
+    if (verdicts[i].remove) {
+      remover.Remove(row, verdicts[i].reason);
     } else {
-      Remove(row, verdicts[i].reason);
+      report_->Add(row.name, remover.NameOf(row.key.server), kKept, verdicts[i].reason);
     }
   }
-  Flush();
-  if (worker_ != nullptr) worker_->Close();
-}
-
-void Collector::Remove(const LedgerRow& row, const std::string& reason) {
-  Server& server = servers_.at(row.key.server);
-  store::ObjectStore& store = *server.roles.at(row.owner).store;
-  const Result<store::Removal> removal =
-      store.Remove(RefOf(row), store::Deadline::After(RequestTimeoutMs()));
-  if (!removal.ok()) {
-    const std::string why = ReasonOf(removal.status());
-    // One that is away costs its timeout once.
-    if (removal.status().code() == Code::kUnavailable) server.trouble = why;
-    report_->Add(row.name, server.name, kKept, why);
-    return;
-  }
-  if (removal.value() == store::Removal::kDisabled) {
-    report_->Add(row.name, server.name, kDisabled, "the store does not remove anything");
-    return;
-  }
-  done_.push_back({&row, removal.value() == store::Removal::kAbsent
-                             ? StrCat(reason, "; it was not there any more")
-                             : reason});
-  if (done_.size() == kBatchRows) Flush();
-}
-
-/// What has been removed is forgotten.
-void Collector::Flush() {
-  if (done_.empty()) return;
-  std::vector<LedgerKey> keys;
-  for (const Done& done : done_) keys.push_back(done.row->key);
-  worker_->Ask(RequestKind::kForgetObjects, std::span<const LedgerKey>(keys));
-  for (const Done& done : done_) {
-    report_->Add(done.row->name, servers_.at(done.row->key.server).name, kRemoved, done.reason);
-  }
-  done_.clear();
+  remover.Flush();
+  if (worker != nullptr) worker->Close();
 }
 
 }  // namespace vdb::pg

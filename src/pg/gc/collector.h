@@ -19,7 +19,6 @@
 #include "pg/gc/index_uses.h"
 #include "pg/gc/report.h"
 #include "pg/gc/standby.h"
-#include "pg/gc/store_access.h"
 #include "pg/worker/worker_client.h"
 
 namespace vdb::pg {
@@ -37,8 +36,11 @@ class CollectorLock {
 
 /// What is to become of an object.
 struct Verdict {
+  /// What the ledger is to say of it: nothing, where that could not be found out.
+  enum class Mark { kAsItIs, kReferenced, kUnreferenced };
+
   bool remove = false;
-  bool unreferenced = false;  // nothing refers to it, though something did
+  Mark mark = Mark::kAsItIs;
   std::string reason;
 };
 
@@ -50,19 +52,11 @@ class Collector {
 
  private:
   enum class Builder { kInProgress, kAborted, kEnded };
-  struct Server {
-    std::string name;
-    std::string trouble;               // why nothing can be removed there
-    std::map<Oid, StoreHandle> roles;  // by owner of the objects
-  };
 
   Builder StateOf(FullTransactionId builder);
   Verdict Judge(const LedgerRow& row) const;
   Verdict JudgeUnreferenced(const LedgerRow& row) const;
-  void OpenServer(Oid oid, Server* server);
-  void Mark(std::vector<Verdict>* verdicts);
-  void Remove(const LedgerRow& row, const std::string& reason);
-  void Flush();
+  void Mark(const std::vector<Verdict>& verdicts, WorkerClient* worker);
 
   bool dry_run_;
   Report* report_;
@@ -71,13 +65,6 @@ class Collector {
   std::map<uint64_t, Builder> builders_;
   IndexUses uses_;
   StandbyPosition standby_;
-  std::map<Oid, Server> servers_;
-  std::unique_ptr<WorkerClient> worker_;
-  struct Done {
-    const LedgerRow* row;
-    std::string reason;
-  };
-  std::vector<Done> done_;  // removed; their rows are still in the ledger
 };
 
 }  // namespace vdb::pg

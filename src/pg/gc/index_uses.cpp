@@ -131,6 +131,7 @@ std::string IndexThatDependsOn(Oid server) {
     ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
                 ObjectIdGetDatum(server));
     const char* found = nullptr;
+    InvalidateCatalogSnapshot();
     Relation depend = table_open(DependRelationId, AccessShareLock);
     SysScanDesc scan =
         systable_beginscan(depend, DependReferenceIndexId, true, nullptr, lengthof(keys), keys);

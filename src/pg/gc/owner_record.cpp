@@ -86,14 +86,19 @@ void OwnerRecord::Refuse(State state) {
   pg_unreachable();
 }
 
-void OwnerRecord::Establish(WorkerClient& worker) {
-  if (!store_.capabilities().records) return;
+void OwnerRecord::Ensure(WorkerClient& worker) {
   OwnerRow proposed = row_;
   proposed.has_pending = true;
   NewToken(proposed.pending);
+  ThrowIfError(crypto::RandomBytes(proposed.seed));
   const std::vector<uint8_t> answer = worker.Ask(RequestKind::kEnsureOwner, proposed);
   if (answer.size() != sizeof(row_)) ThrowIfError(Internal("malformed answer of a worker"));
   std::memcpy(&row_, answer.data(), sizeof(row_));
+}
+
+void OwnerRecord::Establish(WorkerClient& worker) {
+  if (!store_.capabilities().records) return;
+  Ensure(worker);
   if (row_.has_token) return;
   // Of several first builds each writes the same token.
   if (Look() == State::kUnwritten) {
@@ -137,6 +142,7 @@ void OwnerRecord::Renew(WorkerClient& worker) {
 }
 
 void OwnerRecord::Take(WorkerClient& worker) {
+  Ensure(worker);
   Look();
   if (!Replace(worker)) Refuse(State::kContested);
 }

@@ -44,6 +44,8 @@ class OwnerRecord {
     kContested,  // somebody else's
   };
 
+  /// Sees to it that the table has a row, whose `pending` is then what is first written.
+  void Ensure(WorkerClient& worker);
   State Look();
   [[noreturn]] void Refuse(State state);
   /// Announces a new token and writes it. False: somebody else was first.

@@ -3,6 +3,7 @@
 #include "pg/gc/store_access.h"
 
 #include "base/strcat.h"
+#include "pg/catalog/ledger.h"
 #include "pg/compat.h"
 #include "pg/guard.h"
 
@@ -38,6 +39,13 @@ std::string TryOpenStore(Oid server, Oid owner, StoreHandle* handle) {
       break;
   }
   return error->message;
+}
+
+Oid CollectingRole(Oid server) {
+  for (const LedgerRow& row : Call([] { return ReadLedger(); })) {
+    if (row.key.server == server && row.database == MyDatabaseId) return row.owner;
+  }
+  return GetUserId();
 }
 
 std::string ReasonOf(const Status& status) {

@@ -27,12 +27,16 @@ std::string IndexPrefix(const MetaPage& meta) {
 
 }  // namespace
 
-std::string ObjectPrefix(uint64_t incarnation, Oid database) {
+std::string IncarnationPrefix(uint64_t incarnation) {
   uint8_t bytes[sizeof(incarnation)];
   for (size_t i = 0; i < sizeof(bytes); i++) {
     bytes[i] = static_cast<uint8_t>(incarnation >> (8 * (sizeof(bytes) - 1 - i)));
   }
-  return StrCat(Hex(bytes), "/", database, "/");
+  return Hex(bytes) + "/";
+}
+
+std::string ObjectPrefix(uint64_t incarnation, Oid database) {
+  return StrCat(IncarnationPrefix(incarnation), database, "/");
 }
 
 std::string PrefixOfName(std::string_view name) {

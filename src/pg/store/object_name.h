@@ -10,6 +10,9 @@
 
 namespace vdb::pg {
 
+/// `<incarnation>/`: what the names of a cluster's objects begin with.
+std::string IncarnationPrefix(uint64_t incarnation);
+
 /// `<incarnation>/<database>/`: what the names of a database's objects begin with.
 std::string ObjectPrefix(uint64_t incarnation, Oid database);
 

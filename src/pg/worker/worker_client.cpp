@@ -24,6 +24,12 @@ namespace {
                   errcontext("background worker of vdb_ext")));
 }
 
+/// The session's (sub)transaction fails: nobody wants to know any more what the worker is waiting
+/// for, such as a lock.
+extern "C" void vdb_worker_abandon(dsm_segment*, Datum worker) {
+  TerminateBackgroundWorker(reinterpret_cast<BackgroundWorkerHandle*>(DatumGetPointer(worker)));
+}
+
 }  // namespace
 
 WorkerClient::WorkerClient() {
@@ -51,11 +57,16 @@ WorkerClient::WorkerClient() {
     strlcpy(worker.bgw_function_name, kWorkerFunction, sizeof(worker.bgw_function_name));
     worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment_));
     worker.bgw_notify_pid = MyProcPid;
-    if (!RegisterDynamicBackgroundWorker(&worker, &worker_)) {
+    // Its handle outlives the memory of queries, which goes before resource owners are released.
+    const MemoryContext memory = MemoryContextSwitchTo(TopTransactionContext);
+    const bool registered = RegisterDynamicBackgroundWorker(&worker, &worker_);
+    MemoryContextSwitchTo(memory);
+    if (!registered) {
       ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
                       errmsg("could not register a background worker for a remote store"),
                       errhint("You may need to increase max_worker_processes.")));
     }
+    on_dsm_detach(segment_, vdb_worker_abandon, PointerGetDatum(worker_));
     requests_ = shm_mq_attach(requests, segment_, worker_);
     answers_ = shm_mq_attach(answers, segment_, worker_);
   });
@@ -93,7 +104,11 @@ void WorkerClient::Close() {
   if (segment_ == nullptr) return;
   dsm_segment* const segment = segment_;
   segment_ = nullptr;
-  Call([&] { dsm_detach(segment); });
+  Call([&] {
+    // By itself: it is idle.
+    cancel_on_dsm_detach(segment, vdb_worker_abandon, PointerGetDatum(worker_));
+    dsm_detach(segment);
+  });
 }
 
 }  // namespace vdb::pg

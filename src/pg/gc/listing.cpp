@@ -1,0 +1,143 @@
+#include "pg/pg.h"
+
+#include "pg/gc/listing.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/strcat.h"
+#include "pg/gc/store_access.h"
+#include "pg/guard.h"
+#include "pg/store/object_name.h"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xlog.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_foreign_server.h"
+#include "foreign/foreign.h"
+#include "utils/fmgroids.h"
+}
+
+namespace vdb::pg {
+namespace {
+
+// A list of a hundred thousand names takes a hundred requests.
+constexpr int64_t kListMs = 10 * 60 * 1000;
+
+/// The servers that are stores.
+List* StoreServers() {
+  const Oid wrapper = get_foreign_data_wrapper_oid("vdb_store", true);
+  List* servers = NIL;
+  Relation table = table_open(ForeignServerRelationId, AccessShareLock);
+  SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
+  while (HeapTuple tuple = systable_getnext(scan)) {
+    const auto* form = reinterpret_cast<Form_pg_foreign_server>(GETSTRUCT(tuple));
+    if (form->srvfdw == wrapper) servers = lappend_oid(servers, form->oid);
+  }
+  systable_endscan(scan);
+  table_close(table, AccessShareLock);
+  return servers;
+}
+
+struct Count {
+  uint64_t objects = 0, bytes = 0;
+};
+
+void ReportServer(Oid server, Report* report) {
+  const std::string name = ServerName(server);
+  const std::string incarnation = IncarnationPrefix(GetSystemIdentifier());
+  StoreHandle handle;
+  std::string why = TryOpenStore(server, CollectingRole(server), &handle);
+  if (why.empty()) {
+    if (!handle.store->capabilities().list) return;
+    Result<std::vector<store::ListedObject>> listed = ListObjects(*handle.store, incarnation);
+    if (listed.ok()) {
+      // Read after the list: what was uploaded meanwhile had its row before.
+      std::set<std::string> known;
+      for (const LedgerRow& row : Call([] { return ReadLedger(); })) known.insert(row.name);
+      std::map<std::string, Count> strangers;
+      for (const store::ListedObject& object : *listed) {
+        if (known.contains(object.name)) continue;
+        Count& count = strangers[PrefixOfName(object.name)];
+        count.objects++;
+        count.bytes += object.size;
+      }
+      for (const auto& [prefix, count] : strangers) {
+        const Oid database = static_cast<Oid>(std::strtoul(
+            prefix.substr(std::min(prefix.size(), incarnation.size())).c_str(), nullptr, 10));
+        const std::string what = StrCat(count.objects, " objects of ", count.bytes, " bytes");
+        if (database == MyDatabaseId) {
+          report->Add(prefix, name, kKept,
+                      StrCat(what,
+                             " are not in the ledger: another cluster made them, or this one "
+                             "before it was restored; vdb.purge() removes them"));
+        } else if (!Call([&] { return DatabaseExists(database); })) {
+          report->Add(prefix, name, kKept,
+                      StrCat(what, " of database ", database, ", which does not exist; vdb.purge('",
+                             name, "', ", database, ") removes them"));
+        }
+      }
+      return;
+    }
+    why = ReasonOf(listed.status());
+  }
+  report->Add(incarnation, name, kKept, StrCat("could not be listed: ", why));
+}
+
+}  // namespace
+
+Result<std::vector<store::ListedObject>> ListObjects(store::ObjectStore& store,
+                                                     const std::string& prefix) {
+  std::vector<store::ListedObject> objects;
+  VDB_RETURN_IF_ERROR(store.List(
+      prefix,
+      [&](const store::ListedObject& object) -> Status {
+        objects.push_back(object);
+        return {};
+      },
+      store::Deadline::After(kListMs)));
+  return objects;
+}
+
+void RemoveListed(store::ObjectStore& store, const std::string& prefix,
+                  const std::set<std::string>& ours, const std::string& reason, Report* report) {
+  Result<std::vector<store::ListedObject>> listed = ListObjects(store, prefix);
+  ThrowIfError(listed.status());
+  for (const store::ListedObject& object : *listed) {
+    if (ours.contains(object.name)) continue;
+    store::ObjectRef ref;
+    ref.size = object.size;
+    ref.name = object.name;
+    const Result<store::Removal> removal =
+        store.Remove(ref, store::Deadline::After(RequestTimeoutMs()));
+    if (!removal.ok()) {
+      report->Add(object.name, store.name(), kKept, ReasonOf(removal.status()));
+    } else if (removal.value() == store::Removal::kDisabled) {
+      report->Add(object.name, store.name(), kDisabled, "the store does not remove anything");
+    } else {
+      report->Add(object.name, store.name(), kRemoved, reason);
+    }
+  }
+}
+
+bool DatabaseExists(Oid database) {
+  ScanKeyData key;
+  ScanKeyInit(&key, Anum_pg_database_oid, BTEqualStrategyNumber, F_OIDEQ,
+              ObjectIdGetDatum(database));
+  InvalidateCatalogSnapshot();
+  Relation table = table_open(DatabaseRelationId, AccessShareLock);
+  SysScanDesc scan = systable_beginscan(table, DatabaseOidIndexId, true, nullptr, 1, &key);
+  const bool found = HeapTupleIsValid(systable_getnext(scan));
+  systable_endscan(scan);
+  table_close(table, AccessShareLock);
+  return found;
+}
+
+void ReportStrangers(Report* report) {
+  List* const servers = Call([] { return StoreServers(); });
+  for (int i = 0; i < list_length(servers); i++) ReportServer(list_nth_oid(servers, i), report);
+}
+
+}  // namespace vdb::pg

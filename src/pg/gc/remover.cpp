@@ -1,0 +1,109 @@
+#include "pg/pg.h"
+
+#include "pg/gc/remover.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/strcat.h"
+#include "pg/gc/owner_record.h"
+#include "pg/guard.h"
+#include "pg/store/object_name.h"
+
+namespace vdb::pg {
+namespace {
+
+// Rows that are forgotten in one transaction of the worker.
+constexpr size_t kBatchRows = 64;
+
+}  // namespace
+
+store::ObjectRef ObjectOf(const LedgerRow& row) {
+  store::ObjectRef ref;
+  std::copy_n(row.key.id, ref.digest.size(), ref.digest.begin());
+  ref.size = row.size;
+  ref.name = row.name;
+  return ref;
+}
+
+void Remover::Open(Oid server, std::span<const LedgerRow> rows, bool needs_records) {
+  const auto [found, added] = servers_.try_emplace(server);
+  if (!added) return;
+  found->second.name = ServerName(server);
+  found->second.trouble = Prepare(server, &found->second, rows, needs_records);
+}
+
+/// Empty: the server can be removed from.
+std::string Remover::Prepare(Oid oid, Server* server, std::span<const LedgerRow> rows,
+                             bool needs_records) {
+  std::set<std::string> prefixes;
+  for (const LedgerRow& row : rows) {
+    if (row.key.server != oid || row.database != MyDatabaseId) continue;
+    StoreHandle& handle = server->roles[row.owner];
+    if (handle.store == nullptr) {
+      std::string why = TryOpenStore(oid, row.owner, &handle);
+      if (!why.empty()) return why;
+    }
+    const std::string prefix = PrefixOfName(row.name);
+    if (!prefixes.insert(prefix).second) continue;
+    if (!handle.store->capabilities().records) {
+      if (!needs_records) continue;
+      return "the store has no records, which would say whose its objects are; vdb.purge() removes "
+             "them";
+    }
+    try {
+      OwnerRecord owner(*handle.store, oid, prefix);
+      if (worker_ == nullptr) {
+        owner.Check();
+      } else {
+        owner.Renew(*worker_);
+      }
+    } catch (const StatusError& error) {
+      return ReasonOf(error.status);
+    }
+  }
+  return {};
+}
+
+void Remover::Remove(const LedgerRow& row, const std::string& reason) {
+  Server& server = servers_.at(row.key.server);
+  if (!server.trouble.empty()) {
+    report_->Add(row.name, server.name, kKept, server.trouble);
+    return;
+  }
+  if (worker_ == nullptr) {
+    report_->Add(row.name, server.name, kWouldRemove, reason);
+    return;
+  }
+  store::ObjectStore& store = *server.roles.at(row.owner).store;
+  const Result<store::Removal> removal =
+      store.Remove(ObjectOf(row), store::Deadline::After(RequestTimeoutMs()));
+  if (!removal.ok()) {
+    const std::string why = ReasonOf(removal.status());
+    // One that is away costs its timeout once.
+    if (removal.status().code() == Code::kUnavailable) server.trouble = why;
+    report_->Add(row.name, server.name, kKept, why);
+    return;
+  }
+  if (removal.value() == store::Removal::kDisabled) {
+    report_->Add(row.name, server.name, kDisabled, "the store does not remove anything");
+    return;
+  }
+  done_.push_back({&row, removal.value() == store::Removal::kAbsent
+                             ? StrCat(reason, "; it was not there any more")
+                             : reason});
+  if (done_.size() == kBatchRows) Flush();
+}
+
+void Remover::Flush() {
+  if (done_.empty()) return;
+  std::vector<LedgerKey> keys;
+  for (const Done& done : done_) keys.push_back(done.row->key);
+  worker_->Ask(RequestKind::kForgetObjects, std::span<const LedgerKey>(keys));
+  for (const Done& done : done_) {
+    report_->Add(done.row->name, NameOf(done.row->key.server), kRemoved, done.reason);
+  }
+  done_.clear();
+}
+
+}  // namespace vdb::pg

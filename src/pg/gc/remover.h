@@ -1,0 +1,58 @@
+/// Remover: removes objects of this database from their stores, and then their rows from the
+/// ledger.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pg/catalog/ledger.h"
+#include "pg/gc/report.h"
+#include "pg/gc/store_access.h"
+#include "pg/worker/worker_client.h"
+
+namespace vdb::pg {
+
+/// The object of a row.
+store::ObjectRef ObjectOf(const LedgerRow& row);
+
+class Remover {
+ public:
+  /// worker: null for a dry run, which claims by looking and removes nothing.
+  Remover(Report* report, WorkerClient* worker) : report_(report), worker_(worker) {}
+
+  /// Opens a server as everyone whose objects it has, and sees to it that this database collects
+  /// there (OwnerRecord). What is wrong with the store is kept as its trouble: nothing is removed
+  /// there. needs_records: so is a store without records. Throws when another cluster collects.
+  void Open(Oid server, std::span<const LedgerRow> rows, bool needs_records);
+
+  const std::string& NameOf(Oid server) const { return servers_.at(server).name; }
+  /// Why nothing can be removed there; empty: it can.
+  const std::string& TroubleOf(Oid server) const { return servers_.at(server).trouble; }
+
+  /// Removes the object of a row of an opened server, and reports it.
+  void Remove(const LedgerRow& row, const std::string& reason);
+  /// What has been removed is forgotten, and reported. Last.
+  void Flush();
+
+ private:
+  struct Server {
+    std::string name, trouble;
+    std::map<Oid, StoreHandle> roles;  // by owner of the objects
+  };
+  struct Done {
+    const LedgerRow* row;
+    std::string reason;
+  };
+
+  std::string Prepare(Oid oid, Server* server, std::span<const LedgerRow> rows, bool needs_records);
+
+  Report* report_;
+  WorkerClient* worker_;
+  std::map<Oid, Server> servers_;
+  std::vector<Done> done_;  // removed; their rows are still in the ledger
+};
+
+}  // namespace vdb::pg

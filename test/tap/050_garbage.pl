@@ -1,0 +1,233 @@
+# What builds and drops leave in a store goes with vdb.gc(), and nothing else does.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use VdbGarbage;
+use VdbIndex;
+use VdbTest;
+
+my $node = new_node('garbage',
+	conf => "autovacuum = off\nmax_prepared_transactions = 4\nvdb.gc_retention = 0\nmax_parallel_maintenance_workers = 2\n");
+define_helpers($node);
+my $path = new_store('store');
+$node->safe_psql('postgres', qq{
+	CREATE SERVER archive FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$path');
+	CREATE TABLE item (id int, v vector(16));
+	INSERT INTO item SELECT i, vt.row(i, 16) FROM generate_series(1, 5000) i;
+	CREATE INDEX item_v ON item USING vdb (v) WITH (store = archive, chunk_size = 1000)});
+my $live = objects($path);
+cmp_ok($live, '>', 5, 'an index has objects');
+is_clean($node, $path, 'built');
+my $with = 'USING vdb (v) WITH (store = archive, chunk_size = 1000)';
+my $index = "CREATE INDEX other_v ON item $with";
+
+sub collected
+{
+	my ($name, $left) = @_;
+	my $garbage = objects($path) - $left;
+	cmp_ok($garbage, '>', 0, "$name: there is garbage");
+	is(gc_actions($node, 'true'), "kept $left, would remove $garbage", "$name: dry run");
+	is(objects($path), $left + $garbage, "$name: a dry run removes nothing");
+	is(gc_actions($node), "kept $left, removed $garbage", "$name: collected");
+	is_clean($node, $path, $name);
+	return;
+}
+
+$node->psql('postgres', "BEGIN; $index; ROLLBACK");
+collected('rolled back', $live);
+$node->psql('postgres', "BEGIN; SAVEPOINT s; $index; ROLLBACK TO s; COMMIT");
+like(gc($node, 'true'), qr/would remove\|the build that made it failed/, 'a savepoint rolled back: a failed build');
+collected('savepoint rolled back', $live);
+$node->psql('postgres', "BEGIN; SAVEPOINT s; $index; RELEASE s; ROLLBACK");
+collected('savepoint released, rolled back', $live);
+$node->safe_psql('postgres', "$index; DROP INDEX other_v");
+collected('DROP INDEX', $live);
+$node->safe_psql('postgres', 'REINDEX INDEX item_v');
+collected('REINDEX', $live);
+$node->psql('postgres', 'BEGIN; REINDEX INDEX item_v; ROLLBACK');
+collected('REINDEX rolled back', $live);
+$node->safe_psql('postgres', 'REINDEX INDEX CONCURRENTLY item_v');
+collected('REINDEX CONCURRENTLY', $live);
+$node->safe_psql('postgres', 'VACUUM FULL item');
+collected('VACUUM FULL', $live);
+$node->safe_psql('postgres', "CREATE INDEX CONCURRENTLY other_v ON item $with");
+is(gc_actions($node), 'kept ' . 2 * $live, 'CREATE INDEX CONCURRENTLY: all of it is kept');
+$node->safe_psql('postgres', 'DROP INDEX CONCURRENTLY other_v');
+collected('DROP INDEX CONCURRENTLY', $live);
+$node->safe_psql('postgres', qq{
+	CREATE TABLE two (id int, v vector(16));
+	INSERT INTO two SELECT * FROM item;
+	CREATE INDEX two_v ON two $with;
+	TRUNCATE two});
+collected('TRUNCATE', $live);
+$node->safe_psql('postgres', 'INSERT INTO two SELECT * FROM item; REINDEX TABLE two');
+$node->psql('postgres', 'BEGIN; TRUNCATE two; ROLLBACK');
+is(gc_actions($node), 'kept ' . objects($path), 'TRUNCATE rolled back: kept');
+$node->safe_psql('postgres', 'ALTER TABLE two ALTER v TYPE vector(16) USING v');
+is(gc_actions($node), 'kept ' . objects($path), 'an index whose pages were handed on is kept');
+$node->safe_psql('postgres', 'DROP TABLE two');
+collected('DROP TABLE', $live);
+is($node->safe_psql('postgres', q{
+	SET max_parallel_maintenance_workers = 2; SET min_parallel_table_scan_size = 0;
+	SET min_parallel_index_scan_size = 0; SET parallel_setup_cost = 0;
+	ALTER TABLE item SET (parallel_workers = 2)} . ";CREATE INDEX CONCURRENTLY other_v ON item $with;"
+	  . 'SELECT count(DISTINCT builder) FROM vdb.object'), '2', 'a parallel concurrent build has a transaction id');
+is_clean($node, $path, 'built in parallel');
+$node->safe_psql('postgres', 'ALTER TABLE item RESET (parallel_workers); DROP INDEX other_v');
+collected('built in parallel', $live);
+
+# What is not over yet.
+my $session = $node->background_psql('postgres');
+$session->query_safe("BEGIN; $index");
+my $all = objects($path);
+cmp_ok($all, '>', $live, 'a build in a transaction has stored its objects');
+is(gc_actions($node), "kept $all", 'in progress: kept');
+like(gc($node), qr/transaction \d+, which builds an index of it, has not ended/, 'and it says so');
+$session->query_safe("PREPARE TRANSACTION 'built'");
+is(gc_actions($node), "kept $all", 'prepared: kept');
+$node->restart;
+is(gc_actions($node), "kept $all", 'prepared, after a restart: kept');
+$node->safe_psql('postgres', "COMMIT PREPARED 'built'");
+is(gc_actions($node), "kept $all", 'prepared and committed: kept');
+is_clean($node, $path, 'committed');
+$node->safe_psql('postgres', "DROP INDEX other_v; BEGIN; $index; PREPARE TRANSACTION 'not built'");
+is(gc_actions($node), "kept $all, removed " . ($all - $live), 'another one is prepared');
+$node->safe_psql('postgres', "ROLLBACK PREPARED 'not built'");
+collected('ROLLBACK PREPARED', $live);
+
+# An index that somebody has locked may be rebuilt, or handed on.
+$session = $node->background_psql('postgres');
+$node->safe_psql('postgres', "$index; DROP INDEX other_v");
+$session->query_safe('BEGIN; LOCK TABLE item IN ACCESS EXCLUSIVE MODE; REINDEX INDEX item_v');
+$all = objects($path);
+is(gc_actions($node), "kept $all", 'nothing goes while an index is locked');
+like(gc($node), qr/another session has locked index "item_v"/, 'and it says so');
+$session->query_safe('ROLLBACK');
+collected('unlocked', $live);
+
+# Refusals.
+like(gc_error($node, "BEGIN; $index; SELECT * FROM vdb.gc()"), qr/ERROR:  25001/, 'not in a transaction that has written');
+collected('after the refusal', $live);
+like(gc_error($node, 'DROP SERVER archive CASCADE'), qr/ERROR:  2BP01.*HINT:.*vdb\.purge/s, 'DROP SERVER');
+like(gc_error($node, 'DROP EXTENSION vdb_ext CASCADE'), qr/ERROR:  2BP01.*HINT:.*vdb\.purge/s, 'DROP EXTENSION');
+like(gc_error($node, q{SELECT * FROM vdb.purge('archive')}), qr/ERROR:  2BP01.*item_v/s, 'purge while an index lives');
+like(gc_error($node, "BEGIN; CREATE SERVER new FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$path');"
+		  . 'CREATE INDEX ON item USING vdb (v) WITH (store = new)'),
+	qr/ERROR:  55000.*created or changed in this transaction/s, 'a server that may be rolled back');
+
+# A worker that waits holds its session up, which can be cancelled; one session collects at a time.
+my $held = hold_ledger($node);
+my $waiting = "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'vdb_ext worker' AND wait_event_type = 'Lock'";
+my $builder = start_sql($node, $index);
+wait_until($node, $waiting);
+$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%'});
+like((finish_sql($builder))[1], qr/canceling statement due to user request/, 'a waiting build is cancelled');
+wait_until($node, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'vdb_ext worker'});
+$held->query_safe('ROLLBACK');
+is(gc_actions($node), "kept $live", 'it has left nothing');
+$node->safe_psql('postgres', "$index; DROP INDEX other_v");
+$held->query_safe('BEGIN; LOCK TABLE vdb.object IN EXCLUSIVE MODE');
+my $collector = start_sql($node, 'SELECT count(*) FROM vdb.gc()');
+wait_until($node, $waiting);
+like(gc_error($node), qr/ERROR:  55P03/, 'one collector at a time');
+$held->query_safe('ROLLBACK');
+is((finish_sql($collector))[1], '', 'the first one goes on');
+is_clean($node, $path, 'collected once');
+
+# Retention.
+$node->safe_psql('postgres', q{ALTER SYSTEM SET vdb.gc_retention = '4s'});
+$node->reload;
+$node->safe_psql('postgres', "$index; DROP INDEX other_v");
+$all = objects($path);
+is(gc_actions($node), "kept $all", 'retention: kept');
+like(gc($node), qr/no index uses it since .*; kept until /, 'and it says until when');
+my $since = $node->safe_psql('postgres', 'SELECT max(unreferenced_since) FROM vdb.object');
+$node->restart;
+is(gc_actions($node), "kept $all", 'retention, after a restart: kept');
+is($node->safe_psql('postgres', 'SELECT max(unreferenced_since) FROM vdb.object'), $since, 'the clock goes on');
+$node->safe_psql('postgres', 'SELECT pg_sleep(4)');
+is(gc_actions($node), "kept $live, removed " . ($all - $live), 'retention: over');
+is_clean($node, $path, 'retention');
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET vdb.gc_retention');
+$node->reload;
+
+# The store is away, or another one.
+$node->safe_psql('postgres', "$index; DROP INDEX other_v");
+$all = objects($path);
+rename $path, "$path.away" or die;
+is(gc_actions($node), "kept " . ($all + 1), 'the store is away: kept');
+mkdir $path or die;
+like(gc_error($node), qr/ERROR:  55000.*is not the one that objects were stored in.*HINT:.*vdb\.adopt/s, 'an empty one');
+rmdir $path or die "$path: $!";
+rename "$path.away", $path or die;
+chmod 0500, (glob "$path/*/*/*") or die;
+unlike(gc_actions($node), qr/removed/, 'what cannot be removed is kept');
+chmod 0700, (glob "$path/*/*/*") or die;
+collected('the store is back', $live);
+# As after a crash between the two: removed, but in the ledger.
+$node->safe_psql('postgres', "$index; DROP INDEX other_v");
+my %kept = map { $_ => 1 } split /\n/, $node->safe_psql('postgres', 'SELECT name FROM vdb.object WHERE unreferenced_since IS NULL');
+my $used = $node->safe_psql('postgres', q{SELECT string_agg(id, ' ') FROM vdb.index_objects('item_v')});
+foreach my $object (objects($path))
+{
+	my ($id) = $object =~ m{([0-9a-f]{64})\.bin$};
+	unlink "$path/$object" unless $used =~ /$id/;
+}
+is(objects($path), $live, 'the objects have been removed by hand');
+like(gc($node), qr/removed\|no index uses it since .*; it was not there any more/, 'a missing one counts as removed');
+is_clean($node, $path, 'removed by hand');
+
+# A build that fails on its way.
+chmod 0500, (glob "$path/*/*") or die;
+like(gc_error($node, $index), qr/ERROR:  42501/, 'a build that cannot store');
+chmod 0700, (glob "$path/*/*") or die;
+is(gc_actions($node), "kept $live, removed 1", 'its first row goes');
+is_clean($node, $path, 'a failed build');
+
+# A database is dropped, and copied, at once after a build in it.
+$node->safe_psql('postgres', 'CREATE DATABASE extra');
+$node->safe_psql('extra', qq{
+	CREATE EXTENSION vdb_ext;
+	CREATE SERVER archive FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$path');
+	CREATE TABLE item (id int, v vector(16));
+	INSERT INTO item SELECT i, ARRAY(SELECT sin(i * j) FROM generate_series(1, 16) j)::vector FROM generate_series(1, 3000) i;
+	CREATE INDEX item_v ON item USING vdb (v) WITH (store = archive)});
+$node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE extra');
+is($node->safe_psql('copy', 'DROP INDEX item_v; SELECT DISTINCT action FROM vdb.gc()'), 'kept', 'a copy removes nothing of what it was copied from');
+$node->safe_psql('copy', 'DROP EXTENSION vdb_ext CASCADE');
+my $extra = $node->safe_psql('postgres', q{SELECT oid FROM pg_database WHERE datname = 'extra'});
+like(gc_error($node, "SELECT * FROM vdb.purge('archive', $extra)"), qr/ERROR:  55006/, 'a database that exists');
+$node->safe_psql('postgres', 'DROP DATABASE copy; DROP DATABASE extra');
+$all = objects($path);
+cmp_ok($all, '>', $live, 'DROP DATABASE leaves its objects');
+like(gc($node), qr/kept\|\d+ objects of \d+ bytes of database $extra, which does not exist/, 'gc() knows of them');
+$node->safe_psql('postgres', "SELECT * FROM vdb.purge('archive', $extra)");
+is_clean($node, $path, 'DROP DATABASE, purged');
+
+# The end.
+$node->safe_psql('postgres', q{ALTER SYSTEM SET vdb.gc_retention = '1h'});
+$node->reload;
+$node->safe_psql('postgres', 'DROP TABLE item');
+is(gc_actions($node), "kept $live", 'kept for an hour');
+is($node->safe_psql('postgres', q{SELECT DISTINCT action FROM vdb.purge('archive')}), 'removed', 'purged');
+is(scalar objects($path), 0, 'nothing is left');
+$node->safe_psql('postgres', 'DROP EXTENSION vdb_ext CASCADE');
+
+# No worker, no preload.
+$node->append_conf('postgresql.conf', 'max_worker_processes = 0');
+$node->restart;
+$node->safe_psql('postgres', 'DROP SCHEMA vt CASCADE; CREATE EXTENSION vdb_ext');
+define_helpers($node);
+$node->safe_psql('postgres', qq{
+	CREATE SERVER archive FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$path');
+	CREATE TABLE item (id int, v vector(16));
+	INSERT INTO item SELECT i, vt.row(i, 16) FROM generate_series(1, 3000) i});
+like(gc_error($node, $index), qr/ERROR:  53000.*HINT:.*max_worker_processes/s, 'no background worker is left');
+$node->append_conf('postgresql.conf', "max_worker_processes = 8\nshared_preload_libraries = ''");
+$node->restart;
+like(gc_error($node, $index), qr/ERROR:  55000.*HINT:.*shared_preload_libraries/s, 'not preloaded');
+is(scalar objects($path), 0, 'nothing has been stored');
+done_testing();

@@ -1,0 +1,85 @@
+# The ledger and vdb.gc() over HTTP: an S5 portal, which cannot list and keeps owner records in its registry, and S3.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes;
+use VdbGarbage;
+use VdbIndex;
+use VdbStandin;
+use VdbTest;
+
+my $node = new_node('garbage_portal',
+	conf => "autovacuum = off\nvdb.gc_retention = 0\nvdb.allow_http = on\nvdb.request_timeout = '5s'\n");
+define_helpers($node);
+$node->safe_psql('postgres', q{
+	CREATE TABLE item (id int, v vector(16));
+	INSERT INTO item SELECT i, vt.row(i, 16) FROM generate_series(1, 3000) i});
+
+# The whole life of a store; objects(): how many it has.
+sub life
+{
+	my ($name, $objects) = @_;
+	my $index = "CREATE INDEX item_v ON item USING vdb (v) WITH (store = $name, chunk_size = 1000)";
+	$node->safe_psql('postgres', $index);
+	my $live = $node->safe_psql('postgres', 'SELECT count(*) FROM vdb.object');
+	is($objects->(), $live, "$name: the ledger has what is in the store");
+	is(gc_actions($node), "kept $live", "$name: kept");
+	$node->psql('postgres', 'BEGIN; REINDEX INDEX item_v; ROLLBACK');
+	my $all = $objects->();
+	cmp_ok($all, '>', $live, "$name: a failed build leaves garbage");
+	is(gc_actions($node, 'true'), "kept $live, would remove " . ($all - $live), "$name: dry run");
+	is(gc_actions($node), "kept $live, removed " . ($all - $live), "$name: collected");
+	is($objects->(), $live, "$name: it has what the index needs");
+	is($node->safe_psql('postgres', 'SET enable_seqscan = off; SELECT id FROM item ORDER BY v <-> vt.row(7, 16) LIMIT 1'),
+		'7', "$name: a search reads it");
+	$node->safe_psql('postgres', "SELECT vdb.adopt('$name')");
+	is(gc_actions($node), "kept $live", "$name: adopted");
+	# As another cluster would: its token is not the one that this database knows.
+	$node->safe_psql('postgres', q{CREATE TABLE known AS SELECT * FROM vdb.store_owner});
+	is(gc_actions($node), "kept $live", "$name: another collection");
+	$node->safe_psql('postgres', q{UPDATE vdb.store_owner o SET token = k.token, pending = k.pending FROM known k
+		WHERE o.server = k.server; DROP TABLE known});
+	like(gc_error($node), qr/ERROR:  55000.*another cluster collects.*HINT:.*vdb\.adopt/s, "$name: contested");
+	$node->safe_psql('postgres', "SELECT vdb.adopt('$name'); DROP INDEX item_v");
+	return $live;
+}
+
+my $portal = VdbStandin->start('s5_portal.py', '--token', 'secret');
+$node->safe_psql('postgres', qq{
+	CREATE SERVER portal FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url '$portal->{url}');
+	CREATE USER MAPPING FOR postgres SERVER portal OPTIONS (auth_token 'secret')});
+my $blobs = sub { return scalar @{ $portal->command('GET', '/blobs') } };
+$portal->set(allow_delete => \1);
+my $live = life('portal', $blobs);
+$portal->down;
+is(gc_actions($node), "kept $live", 'portal: away, kept');
+$portal->up;
+$portal->set(allow_delete => \0);
+# The breaker lets nobody through for a moment.
+my $actions;
+for (1 .. 100)
+{
+	last if ($actions = gc_actions($node)) !~ /kept/;
+	Time::HiRes::usleep(100_000);
+}
+is($actions, "disabled $live", 'portal: it removes nothing');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM vdb.object'), $live, 'portal: the rows stay');
+$portal->set(allow_delete => \1);
+is(gc_actions($node), "removed $live", 'portal: collected');
+is($blobs->(), 0, 'portal: nothing is left');
+
+SKIP:
+{
+	my $s3 = VdbStandin->start('s3_server.py') or skip $VdbStandin::unavailable, 1;
+	$node->safe_psql('postgres', qq{
+		CREATE SERVER bucket FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's3', endpoint '$s3->{url}', bucket '$s3->{bucket}',
+			region '$s3->{region}', path_style 'true', prefix 'vdb/');
+		CREATE USER MAPPING FOR postgres SERVER bucket
+			OPTIONS (access_key_id '$s3->{access_key_id}', secret_access_key '$s3->{secret_access_key}')});
+	my $kept = life('bucket', sub { $node->safe_psql('postgres', 'SELECT count(*) FROM vdb.object') });
+	is(gc_actions($node), "removed $kept", 'bucket: collected');
+	is(gc($node), '', 'bucket: a listing shows nothing else');
+}
+done_testing();
