@@ -832,6 +832,50 @@ ALTER TABLE vdb.store_owner ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON TABLE vdb.store_owner FROM PUBLIC;
 COMMENT ON TABLE vdb.store_owner IS 'what this database last wrote into its owner records';
 
+-- The mirror: what the manifest of each index in a remote store says, for people; nothing is read
+-- from here. Written by background workers when a build has committed, mended by vdb.gc().
+CREATE TABLE vdb.manifest (
+  indexrelid oid NOT NULL,
+  index uuid NOT NULL,            -- of the generation of the index
+  epoch bigint NOT NULL,
+  cid text NOT NULL,              -- of the manifest
+  parent text,                    -- CID of the one that it replaces
+  dimensions integer NOT NULL,
+  metric text NOT NULL,           -- l2, ip, cosine, l1
+  element_type text NOT NULL,     -- vector, halfvec
+  chunk_size integer NOT NULL,
+  total_vectors bigint NOT NULL,  -- when it was published
+  lists bigint NOT NULL,
+  created timestamptz NOT NULL,
+  CONSTRAINT manifest_pkey PRIMARY KEY (indexrelid)
+) USING heap;
+CREATE TABLE vdb.chunk (
+  indexrelid oid NOT NULL,
+  number integer NOT NULL,        -- from 0, in order of list
+  id text NOT NULL,               -- BLAKE3 of the stored bytes, hexadecimal
+  cid text NOT NULL,
+  vector_count bigint NOT NULL,
+  byte_size bigint NOT NULL,      -- stored
+  first_list bigint NOT NULL,
+  last_list bigint NOT NULL,
+  CONSTRAINT chunk_pkey PRIMARY KEY (indexrelid, number)
+) USING heap;
+ALTER TABLE vdb.manifest ENABLE ROW LEVEL SECURITY;
+ALTER TABLE vdb.chunk ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON vdb.manifest FOR SELECT USING (pg_catalog.pg_has_role(
+  (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = indexrelid), 'USAGE'));
+CREATE POLICY owner ON vdb.chunk FOR SELECT USING (pg_catalog.pg_has_role(
+  (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = indexrelid), 'USAGE'));
+GRANT SELECT ON vdb.manifest, vdb.chunk TO PUBLIC;
+COMMENT ON TABLE vdb.manifest IS 'manifests of the indexes in remote stores; an index''s owner sees its row';
+COMMENT ON TABLE vdb.chunk IS 'chunks of the indexes in remote stores; an index''s owner sees its rows';
+
+CREATE FUNCTION vdb.manifest(index regclass) RETURNS jsonb
+  AS 'MODULE_PATHNAME', 'vdb_manifest'
+  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION vdb.manifest(regclass) IS
+  'the manifest of a vdb index, from its pages; for its owner';
+
 CREATE FUNCTION vdb.gc(
     dry_run boolean DEFAULT false,
     OUT object text,                -- its name in the store

@@ -105,6 +105,7 @@ class ObjectStore {
     bool remove = true;         // false: Remove always says kDisabled
     bool tells_absence = true;  // Remove can tell kAbsent from kRemoved
     bool records = true;        // ReadRecord and WriteRecord; false: both are kUnsupported
+    bool json_names = true;     // objects may have names that end in .json
     uint64_t max_object_bytes = UINT64_MAX;
   };
 

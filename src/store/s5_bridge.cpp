@@ -58,7 +58,7 @@ S5BridgeStore::S5BridgeStore(S5BridgeOptions options, std::string url)
     : HttpStore(options.store), options_(std::move(options)), url_(std::move(url)) {}
 
 ObjectStore::Capabilities S5BridgeStore::capabilities() const {
-  return {.list = false, .records = false};
+  return {.list = false, .records = false, .json_names = false};
 }
 
 Status S5BridgeStore::CheckObject(const ObjectRef& ref) const {

@@ -170,11 +170,10 @@ collected('the store is back', $live);
 # As after a crash between the two: removed, but in the ledger.
 $node->safe_psql('postgres', "$index; DROP INDEX other_v");
 my %kept = map { $_ => 1 } split /\n/, $node->safe_psql('postgres', 'SELECT name FROM vdb.object WHERE unreferenced_since IS NULL');
-my $used = $node->safe_psql('postgres', q{SELECT string_agg(id, ' ') FROM vdb.index_objects('item_v')});
+my $used = $node->safe_psql('postgres', q{SELECT vdb.manifest('item_v')->>'index'});
 foreach my $object (objects($path))
 {
-	my ($id) = $object =~ m{([0-9a-f]{64})\.bin$};
-	unlink "$path/$object" unless $used =~ /$id/;
+	unlink "$path/$object" unless $object =~ m{/$used/};
 }
 is(objects($path), $live, 'the objects have been removed by hand');
 like(gc($node), qr/removed\|no index uses it since .*; it was not there any more/, 'a missing one counts as removed');

@@ -20,13 +20,13 @@ sub new_store
 	return $path;
 }
 
-# Names of the objects in a store, or their number.
+# Names of the objects in a store, manifests among them, or their number.
 sub objects
 {
 	my ($path) = @_;
 	my @found;
 	File::Find::find(
-		{ no_chdir => 1, wanted => sub { push @found, substr($_, length($path) + 1) if /\.bin$/ && -f $_ } }, $path);
+		{ no_chdir => 1, wanted => sub { push @found, substr($_, length($path) + 1) if /\.(bin|json)$/ && -f $_ } }, $path);
 	@found = sort @found;
 	return wantarray ? @found : scalar @found;
 }
@@ -59,14 +59,15 @@ sub gc_error
 	return $err;
 }
 
-# The ledger has a row for each object of the store and no other, and indexes use all of them.
+# The ledger has a row for each object of the store and no other, and indexes use all of them; each
+# also has a manifest.
 sub is_clean
 {
 	my ($node, $path, $name) = @_;
 	my $ledger = $node->safe_psql('postgres', 'SELECT name FROM vdb.object');
 	is(join("\n", sort split /\n/, $ledger), join("\n", objects($path)), "$name: the ledger is what is in the store");
 	my $used = $node->safe_psql('postgres', q{
-		SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+		SELECT count(*) + count(DISTINCT c.oid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
 		CROSS JOIN LATERAL vdb.index_objects(c.oid) WHERE a.amname = 'vdb' AND indisvalid});
 	is(scalar objects($path), $used, "$name: it has the indexes' objects and no other");
 	return;

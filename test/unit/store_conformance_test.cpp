@@ -79,6 +79,26 @@ TEST_P(StoreConformance, EachRangeIsDeliveredOnce) {
   for (const int count : sink.done) EXPECT_EQ(count, 1);
 }
 
+TEST_P(StoreConformance, NamesOfJsonAreKeptOrRefused) {
+  const std::string text = "{ \"b\": 1,\n  \"a\": 2 }";
+  const Bytes bytes(text.begin(), text.end());
+  const ObjectRef ref = RefOf("dir/manifest.json", bytes);
+  const std::unique_ptr<Uploads> uploads = store_.NewUploads({});
+  Status status = uploads->Add(ref, bytes);
+  if (status.ok()) status = uploads->Finish();
+  EXPECT_EQ(status.ok(), store_.capabilities().json_names) << status.message();
+  if (!status.ok()) return;
+  // More may be stored after a Finish.
+  const Bytes more = RandomBytes(2, 3000);
+  EXPECT_TRUE(uploads->Add(RefOf("dir/more.bin", more), more).ok());
+  EXPECT_TRUE(uploads->Finish().ok());
+  Bytes target(bytes.size());
+  const RangeRequest requests[] = {{&ref, 0, target}};
+  CountingSink sink(1);
+  EXPECT_TRUE(store_.GetRanges(requests, sink, Soon()).ok());
+  EXPECT_EQ(target, bytes);
+}
+
 TEST_P(StoreConformance, NothingToFetch) {
   CountingSink sink(0);
   EXPECT_TRUE(store_.GetRanges({}, sink, Soon()).ok());

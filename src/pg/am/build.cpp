@@ -17,12 +17,15 @@
 #include "pg/am/segment_writer.h"
 #include "pg/am/settings.h"
 #include "pg/catalog/keys.h"
+#include "pg/catalog/mirror.h"
 #include "pg/guard.h"
 #include "pg/interrupt.h"
 #include "pg/store/build_ledger.h"
+#include "pg/worker/mirror_worker.h"
 
 extern "C" {
 #include "access/xlog.h"
+#include "catalog/index.h"
 #include "optimizer/plancat.h"
 }
 
@@ -53,6 +56,13 @@ void ChooseStore(Relation index, const IndexOptions& options, MetaPage* meta) {
   BuilderId();
   meta->incarnation = GetSystemIdentifier();
   meta->database = MyDatabaseId;
+}
+
+/// Whether the mirror has rows of what is rebuilt. (A new index has none, and a concurrent build
+/// should look at no other table.)
+bool WasMirrored(Relation index) {
+  const Oid oid = RelationGetRelid(index);
+  return ReindexIsProcessingIndex(oid) && MirroredManifest(oid) != nullptr;
 }
 
 /// What an index on this column is, before it has any rows.
@@ -184,6 +194,9 @@ void Builder::Run(IndexBuildResult* result) {
   Call([&] {
     if (RelationNeedsWAL(index_)) {
       log_newpage_range(index_, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index_), true);
+    }
+    if (meta_.manifest.bytes != 0 || WasMirrored(index_)) {
+      MirrorAfterCommit(RelationGetRelid(index_));
     }
   });
   result->heap_tuples = heap_rows_;
@@ -383,6 +396,7 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   meta_.segment_lists = segments[0].header.n_lists;
   meta_.mean_lists = writer.calibration().mean_lists;
   meta_.mean_rows = writer.calibration().mean_rows;
+  objects->Publish(segments, &meta_);
 }
 
 }  // namespace

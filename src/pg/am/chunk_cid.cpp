@@ -8,6 +8,7 @@
 #include "base/strcat.h"
 #include "crypto/hash.h"
 #include "format/geometry.h"
+#include "pg/am/index_manifest.h"
 #include "pg/am/inspect.h"
 #include "pg/am/opened.h"
 #include "pg/compat.h"
@@ -22,7 +23,7 @@ namespace {
 // A chunk of S5's cipher is one of our frames.
 constexpr uint8_t kFrameLog2 = 14;
 static_assert(format::kFrameBytes == 1u << kFrameLog2);
-constexpr char kBase58 = 'z', kBase64Url = 'u';  // what S5 writes plain and encrypted CIDs in
+constexpr char kBase64Url = 'u';  // what S5 writes encrypted CIDs in
 
 std::string CidOf(Relation index, int32 number) {
   const MetaPage meta = Call([&] { return ReadMeta(index); });
@@ -36,12 +37,7 @@ std::string CidOf(Relation index, int32 number) {
     const ObjectEntry& object =
         place == 0 ? segment.routing : segment.chunks[static_cast<size_t>(place - 1)];
     const uint64_t stored_bytes = format::StoredBytes(object.header.plain_bytes);
-    store::BlobId stored;
-    std::memcpy(stored.digest.data(), object.header.id, stored.digest.size());
-    stored.size = stored_bytes;
-    if (meta.encrypted == 0) {
-      return store::EncodeMultibase(kBase58, store::LegacyCid(stored));
-    }
+    if (meta.encrypted == 0) return PlainCid(object.header.id, stored_bytes);
     IndexKeys keys(index, meta);
     Result<crypto::ObjectCipher> cipher = keys.CipherFor(object.header);
     ThrowIfError(cipher.status());
@@ -50,7 +46,7 @@ std::string CidOf(Relation index, int32 number) {
     ThrowIfError(plain.status());
     store::EncryptedCid cid;
     cid.chunk_log2 = kFrameLog2;
-    cid.encrypted_digest = stored.digest;
+    std::memcpy(cid.encrypted_digest.data(), object.header.id, cid.encrypted_digest.size());
     std::copy(cipher->key().begin(), cipher->key().end(), cid.key.begin());
     cid.plain = {crypto::Blake3(plain->span()), object.header.plain_bytes};
     return store::EncodeMultibase(kBase64Url, store::EncryptedCidBytes(cid));

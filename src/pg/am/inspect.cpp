@@ -99,6 +99,24 @@ std::vector<uint32_t> ReadDeadCounts(Relation index, const SegmentHeader& segmen
   return dead;
 }
 
+const char* MetricName(uint8_t metric) {
+  switch (static_cast<Metric>(metric)) {
+    case Metric::kL2:
+      return "l2";
+    case Metric::kInnerProduct:
+      return "ip";
+    case Metric::kCosine:
+      return "cosine";
+    case Metric::kL1:
+      return "l1";
+  }
+  return "unknown";
+}
+
+const char* ElementName(uint8_t element) {
+  return static_cast<ElementType>(element) == ElementType::kFloat16 ? "halfvec" : "vector";
+}
+
 DeltaSize MeasureDelta(Relation index, const MetaPage& meta) {
   const uint32_t row_bytes = DeltaRowBytes(LayoutOf(meta));
   return Call([&] {

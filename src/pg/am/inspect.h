@@ -29,6 +29,10 @@ Relation TryOpenIndex(Oid oid);
 /// XX002: the index is damaged, and how.
 Status DamagedIndex(Relation index, const std::string& what);
 
+/// As SQL shows the metapage's fields.
+const char* MetricName(uint8_t metric);
+const char* ElementName(uint8_t element);
+
 inline quant::CodeLayout LayoutOf(const MetaPage& meta) {
   return {quant::PaddedDim(meta.dim), meta.code_bits};
 }

@@ -61,6 +61,15 @@ MetaPage ReadMeta(Relation index) {
   return meta;
 }
 
+bool HasMeta(Relation index) {
+  if (RelationGetNumberOfBlocks(index) == 0) return false;
+  Buffer buffer = ReadBuffer(index, kMetaBlock);
+  LockBuffer(buffer, BUFFER_LOCK_SHARE);
+  const bool built = !PageIsNew(BufferGetPage(buffer));
+  UnlockReleaseBuffer(buffer);
+  return built;
+}
+
 void InitMetaPage(Page page, const MetaPage& meta) {
   InitPage(page, PageKind::kMeta, 0);
   *MetaOf(page) = meta;

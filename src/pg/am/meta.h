@@ -25,6 +25,12 @@ struct DeltaStripe {
   uint32_t pages;
 };
 
+/// A manifest in a remote store.
+struct ManifestRef {
+  uint8_t id[32];  // BLAKE3 of its bytes
+  uint64_t bytes;  // 0: there is none
+};
+
 struct MetaPage {
   uint32_t magic;
   uint32_t format_version;
@@ -57,12 +63,18 @@ struct MetaPage {
   // Of a remote store: where its objects are named for the cluster and the database that built it.
   Oid database;
   uint64_t incarnation;
+  // Its manifest of this generation, and of the one before.
+  ManifestRef manifest, parent;
 };
 static_assert(sizeof(MetaPage) <= 1024);
 
 /// A copy of the metapage. ereports XX002 when block 0 is missing, zero or not ours, and 0A000 for
 /// a format version this code does not know.
 MetaPage ReadMeta(Relation index);
+
+/// Whether it has been built: an invalid index, that of a CREATE INDEX CONCURRENTLY which did not
+/// come to its end, may have no metapage. ereports.
+bool HasMeta(Relation index);
 
 /// The metapage of a page, to change under an exclusive lock (inside a generic WAL record).
 inline MetaPage* MetaOf(Page page) { return reinterpret_cast<MetaPage*>(PayloadOf(page)); }

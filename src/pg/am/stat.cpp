@@ -23,24 +23,6 @@ namespace {
 // Stored bytes of each object that vdb.index_objects shows: enough to tell a document from noise.
 constexpr size_t kHeadBytes = 16;
 
-const char* MetricName(uint8_t metric) {
-  switch (static_cast<Metric>(metric)) {
-    case Metric::kL2:
-      return "l2";
-    case Metric::kInnerProduct:
-      return "ip";
-    case Metric::kCosine:
-      return "cosine";
-    case Metric::kL1:
-      return "l1";
-  }
-  return "unknown";
-}
-
-const char* ElementName(uint8_t element) {
-  return static_cast<ElementType>(element) == ElementType::kFloat16 ? "halfvec" : "vector";
-}
-
 /// What the index's option `store` would say. ereports.
 const char* StoreName(const MetaPage& meta) {
   if (meta.store == static_cast<uint8_t>(StoreKind::kLocal)) return kLocalStore;

@@ -164,6 +164,18 @@ std::span<LedgerRow> ReadLedger() {
   return {rows, n};
 }
 
+TimestampTz StoredAt(const LedgerKey& key) {
+  TimestampTz created = 0;
+  Relation table = OpenOwnTable(kTable, AccessShareLock);
+  Find(table, key, [&](HeapTuple tuple) {
+    bool isnull;
+    const Datum value = heap_getattr(tuple, kCreated, RelationGetDescr(table), &isnull);
+    if (!isnull) created = DatumGetTimestampTz(value);
+  });
+  table_close(table, AccessShareLock);
+  return created;
+}
+
 uint64_t CountLedger(Oid server) {
   if (!OidIsValid(LedgerTable())) return 0;
   const std::span<LedgerRow> rows = ReadLedger();

@@ -48,6 +48,9 @@ void MarkInLedger(std::span<const LedgerMark> marks);
 /// All rows as of now, whatever the transaction's snapshot, in the current memory context.
 std::span<LedgerRow> ReadLedger();
 
+/// When the object's row was added; 0: there is none.
+TimestampTz StoredAt(const LedgerKey& key);
+
 /// Rows of this database's own objects, of one server or (InvalidOid) of all, as of now.
 uint64_t CountLedger(Oid server);
 

@@ -190,7 +190,11 @@ void Collector::Run() {
   uses_ = FindIndexUses();
   standby_ = FarthestBehind();
   std::unique_ptr<WorkerClient> worker;
-  if (!dry_run_ && !rows_.empty()) worker = std::make_unique<WorkerClient>();
+  if (!dry_run_ && !rows_.empty()) {
+    worker = std::make_unique<WorkerClient>();
+    // What a crash has left out.
+    worker->Ask(RequestKind::kSyncMirror, std::span<const Oid>());
+  }
   Remover remover(report_, worker.get());
   for (const LedgerRow& row : rows_) remover.Open(row.key.server, rows_, true);
   std::vector<Verdict> verdicts;

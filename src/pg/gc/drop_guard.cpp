@@ -2,11 +2,15 @@
 
 #include "pg/gc/drop_guard.h"
 
+#include "pg/catalog/index_list.h"
 #include "pg/catalog/ledger.h"
+#include "pg/catalog/mirror.h"
 #include "pg/catalog/store_owner.h"
 #include "pg/guard.h"
+#include "pg/worker/mirror_worker.h"
 
 extern "C" {
+#include "catalog/dependency.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_foreign_server.h"
@@ -45,6 +49,14 @@ void RefuseLedger() {
                           "vdb.gc_retention has passed, and vdb.purge() at once.")));
 }
 
+void DropFromMirror(Oid relation, int flags) {
+  if (!IsPermanentIndex(relation) || MirroredManifest(relation) == nullptr) return;
+  if ((flags & PERFORM_DELETION_CONCURRENTLY) == 0) return ForgetInMirror(relation);
+  // It must be the first to write in its transaction. If it fails after all, the next worker puts
+  // the rows back.
+  ForgetInMirrorSoon(relation);
+}
+
 }  // namespace
 }  // namespace vdb::pg
 
@@ -59,6 +71,9 @@ static void vdb_object_access(ObjectAccessType access, Oid class_oid, Oid object
     if (class_oid == ForeignServerRelationId) vdb::pg::RefuseServer(object);
     if (class_oid == RelationRelationId && object == vdb::pg::LedgerTable()) {
       vdb::pg::RefuseLedger();
+    }
+    if (class_oid == RelationRelationId) {
+      vdb::pg::DropFromMirror(object, static_cast<ObjectAccessDrop*>(argument)->dropflags);
     }
   });
 }

@@ -1,5 +1,5 @@
 /// DROP SERVER and DROP EXTENSION are refused while the ledger has rows: nobody would know of the
-/// objects any more, or how to reach them.
+/// objects any more, or how to reach them. DROP INDEX takes the index's rows in the mirror along.
 #pragma once
 
 namespace vdb::pg {

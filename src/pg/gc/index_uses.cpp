@@ -7,43 +7,21 @@
 
 #include "base/strcat.h"
 #include "pg/am/meta.h"
+#include "pg/catalog/index_list.h"
 #include "pg/compat.h"
 #include "pg/guard.h"
 
 extern "C" {
 #include "access/table.h"
 #include "catalog/indexing.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_foreign_server.h"
-#include "commands/defrem.h"
 #include "utils/fmgroids.h"
 }
 
 namespace vdb::pg {
 namespace {
-
-/// The permanent indexes of this access method; others are local.
-List* PermanentIndexes() {
-  const Oid method = get_index_am_oid("vdb", false);
-  List* indexes = NIL;
-  // A builder is seen to have ended a moment before its invalidations come in: what snapshot there
-  // is may be older than that.
-  InvalidateCatalogSnapshot();
-  Relation classes = table_open(RelationRelationId, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(classes, InvalidOid, false, nullptr, 0, nullptr);
-  while (HeapTuple tuple = systable_getnext(scan)) {
-    const auto* form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-    if (form->relkind == RELKIND_INDEX && form->relam == method &&
-        form->relpersistence == RELPERSISTENCE_PERMANENT) {
-      indexes = lappend_oid(indexes, form->oid);
-    }
-  }
-  systable_endscan(scan);
-  table_close(classes, AccessShareLock);
-  return indexes;
-}
 
 /// The server that an index depends on; InvalidOid: none.
 Oid ServerOf(Oid index) {
@@ -79,16 +57,7 @@ Look LookAt(Oid index) {
     UnlockRelationOid(index, AccessShareLock);
     return {Look::kGone, {}};
   }
-  // A build that did not come to its end has no metapage: an invalid index, of CREATE INDEX
-  // CONCURRENTLY.
-  bool built = RelationGetNumberOfBlocks(relation) > 0;
-  if (built) {
-    Buffer buffer = ReadBuffer(relation, kMetaBlock);
-    LockBuffer(buffer, BUFFER_LOCK_SHARE);
-    built = !PageIsNew(BufferGetPage(buffer));
-    UnlockReleaseBuffer(buffer);
-  }
-  if (built) {
+  if (HasMeta(relation)) {
     look.meta = ReadMeta(relation);
     if (look.meta.store != static_cast<uint8_t>(StoreKind::kLocal)) look.state = Look::kUses;
   }

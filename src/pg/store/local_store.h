@@ -31,6 +31,7 @@ class LocalObjectWriter final : public ObjectWriter {
   void Append(std::span<const uint8_t> stored) override;
   void Finish(ObjectEntry* object) override;
   void Flush() override {}
+  void Publish(const std::vector<SegmentEntry>&, MetaPage*) override {}
 
  private:
   void WritePages(bool all);

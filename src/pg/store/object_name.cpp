@@ -21,6 +21,10 @@ std::string Hex(std::span<const uint8_t> bytes) {
   return text;
 }
 
+std::string IndexPrefix(const MetaPage& meta) {
+  return StrCat(ObjectPrefix(meta.incarnation, meta.database), Hex(meta.uuid), "/");
+}
+
 }  // namespace
 
 std::string IncarnationPrefix(uint64_t incarnation) {
@@ -45,8 +49,16 @@ store::ObjectRef RemoteObject(const MetaPage& meta, const ObjectHeader& object) 
   store::ObjectRef ref;
   std::copy_n(object.id, ref.digest.size(), ref.digest.begin());
   ref.size = format::StoredBytes(object.plain_bytes);
-  ref.name = StrCat(ObjectPrefix(meta.incarnation, meta.database), Hex(meta.uuid), "/",
-                    Hex(object.id), ".bin");
+  ref.name = StrCat(IndexPrefix(meta), Hex(object.id), ".bin");
+  return ref;
+}
+
+store::ObjectRef RemoteManifest(const MetaPage& meta, const ManifestRef& manifest,
+                                bool json_names) {
+  store::ObjectRef ref;
+  std::copy_n(manifest.id, ref.digest.size(), ref.digest.begin());
+  ref.size = manifest.bytes;
+  ref.name = StrCat(IndexPrefix(meta), "manifest-", meta.generation, json_names ? ".json" : ".bin");
   return ref;
 }
 

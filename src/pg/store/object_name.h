@@ -24,4 +24,8 @@ std::string PrefixOfName(std::string_view name);
 /// it. (`.bin`: some gateways rewrite what they take for text.)
 store::ObjectRef RemoteObject(const MetaPage& meta, const ObjectHeader& object);
 
+/// Its manifest `.../manifest-<generation>.json`, where people look for it; `.bin` in a store that
+/// does not keep names of JSON.
+store::ObjectRef RemoteManifest(const MetaPage& meta, const ManifestRef& manifest, bool json_names);
+
 }  // namespace vdb::pg

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "crypto/hash.h"
+#include "pg/am/index_manifest.h"
 #include "pg/guard.h"
 #include "pg/store/object_name.h"
 #include "pg/store/remote_reader.h"
@@ -53,6 +54,21 @@ void RemoteObjectWriter::Flush() {
   ThrowIfError(uploads_->Finish());
   for (const store::ObjectRef& object : written_) ReadBack(object);
   written_.clear();
+}
+
+void RemoteObjectWriter::Publish(const std::vector<SegmentEntry>& segments, MetaPage* meta) {
+  // After everything that it names, so that what a reader finds in it is there.
+  const std::string text = ManifestText(*meta, segments);
+  std::vector<uint8_t> bytes(text.begin(), text.end());
+  const crypto::Hash id = crypto::Blake3(bytes);
+  std::copy(id.begin(), id.end(), meta->manifest.id);
+  meta->manifest.bytes = bytes.size();
+  store::ObjectRef ref =
+      RemoteManifest(*meta, meta->manifest, store_.store->capabilities().json_names);
+  ledger_.Add(ref);
+  written_.push_back(ref);
+  ThrowIfError(uploads_->Add(std::move(ref), std::move(bytes)));
+  Flush();
   ledger_.Close();
 }
 

@@ -19,6 +19,7 @@ class RemoteObjectWriter final : public ObjectWriter {
   void Append(std::span<const uint8_t> stored) override;
   void Finish(ObjectEntry* object) override;
   void Flush() override;
+  void Publish(const std::vector<SegmentEntry>& segments, MetaPage* meta) override;
 
  private:
   void ReadBack(const store::ObjectRef& object);

@@ -18,6 +18,7 @@ enum class RequestKind : uint32_t {
   kEnsureOwner,     // OwnerRow, one: added unless there is one; answers with what there is
   kAnnounceOwner,   // OwnerRow, one: the record holds `token`, and `pending` will be written
   kConfirmOwner,    // OwnerRow, one: `pending` has been written
+  kSyncMirror,      // Oid, none: the mirror is brought in line with the pages
 };
 
 struct RequestHeader {

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "pg/catalog/ledger.h"
+#include "pg/catalog/mirror_sync.h"
 #include "pg/catalog/store_owner.h"
 #include "pg/guard.h"
 #include "pg/worker/messages.h"
@@ -54,6 +55,8 @@ void Serve(const RequestHeader& header, std::span<const char> bytes, StringInfo 
     case RequestKind::kConfirmOwner:
       for (const OwnerRow& row : Items<OwnerRow>(header, bytes)) ConfirmOwner(row);
       return;
+    case RequestKind::kSyncMirror:
+      return Entry("vdb mirror", [] { SyncMirror({}); });
   }
   elog(ERROR, "unknown kind of request: %u", static_cast<uint32>(header.kind));
 }

@@ -1,0 +1,17 @@
+/// Brings the mirror (mirror.h) in line with the pages of all indexes.
+#pragma once
+
+#include <span>
+
+#include "pg/pg.h"
+
+namespace vdb::pg {
+
+/// An index that another session has locked is left as it is, and so is one that cannot be read.
+/// False: one of `awaited` is locked.
+///
+/// In a transaction of a worker: it holds the mirror's lock, and a share lock on each index whose
+/// rows have changed, until it ends. Throws.
+bool SyncMirror(std::span<const Oid> awaited);
+
+}  // namespace vdb::pg
