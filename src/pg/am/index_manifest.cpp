@@ -94,11 +94,11 @@ VDB_FUNCTION(vdb_manifest) {
       RequireReadableIndex(relation);
       return relation;
     });
-    const std::string text = TextOf(index);
-    none = text.empty();
+    const std::string json = TextOf(index);
+    none = json.empty();
     return Call([&] {
       relation_close(index, AccessShareLock);
-      return none ? Datum{0} : DirectFunctionCall1(jsonb_in, CStringGetDatum(text.c_str()));
+      return none ? Datum{0} : DirectFunctionCall1(jsonb_in, CStringGetDatum(json.c_str()));
     });
   });
   if (none) PG_RETURN_NULL();
