@@ -37,7 +37,7 @@ sub configure
 	return;
 }
 
-my $search = 'SET enable_seqscan = off; SET enable_sort = off;'
+my $search = 'SET enable_seqscan = off; SET enable_sort = off; SET vdb.probes = 1000000;'
 	. "SELECT id FROM t ORDER BY v <-> '[5,5,5,5,5,5,5,5]' LIMIT 3";
 
 sub result_is
@@ -103,7 +103,7 @@ $node->safe_psql('third', 'SET min_parallel_table_scan_size = 0;
 $node->safe_psql('third', 'SELECT vdb.rotate_master_key()');
 $node->stop('immediate');
 $node->start;
-is($node->safe_psql('third', q{SET enable_seqscan = off;
+is($node->safe_psql('third', q{SET enable_seqscan = off; SET vdb.probes = 1000000;
 		SELECT v FROM t ORDER BY v <-> '[77,-77]' LIMIT 1}), '[77,-77]', 'after a crash');
 is($node->safe_psql('third', 'SELECT count(*) FROM vdb.master_key'), '2',
 	'rotation without a setting generates a key');
