@@ -95,7 +95,7 @@ void HeapRows::ReadAhead(std::span<const ItemPointerData> tids) {
   const Relation table = scan_->heapRelation;
   // Other table access methods may mean something else by a block.
   if (table->rd_tableam != GetHeapamTableAmRoutine()) return;
-  Page pages[kMaxAhead];
+  Page pages[kMaxAhead] = {};
   Call([&] {
     for (size_t i = 0; i < tids.size(); ++i) {
       const PrefetchBufferResult found =
