@@ -333,14 +333,14 @@ void ListScanner::TakeRecords(size_t begin, size_t end) {
   const size_t record_bytes = layout_.ex_record_bytes();
   while (begin < end) {
     const float tau = candidates_->tau();
-    const Record* records[kRecordGroup];
+    const Record* records[kRecordGroup] = {};
     size_t n = 0;
     for (; begin < end && n < kRecordGroup; ++begin) {
       records[n] = &records_[begin];
       n += records_[begin].lower_bound < tau;
     }
     quant::ExEstimator::Input inputs[kRecordGroup];
-    quant::Estimate estimates[kRecordGroup];
+    quant::Estimate estimates[kRecordGroup] = {};
     for (size_t i = 0; i < n; ++i) {
       const Record& record = *records[i];
       const ScannedList& list = lists_[record.list];
