@@ -79,6 +79,7 @@ SELECT * FROM vt.compare('halfvec_l1_ops', '<+>', 'halfvec');
 CREATE INDEX item_v ON item USING vdb (v) WITH (store = dir, chunk_size = 1000);
 INSERT INTO item SELECT i, vt.uniform(i, 24) FROM generate_series(3001, 3100) i;
 DELETE FROM item WHERE id % 10 = 0;
+SELECT vt.soon('vt.alone()');
 VACUUM item;
 SELECT vt.recall('item', 'v', '<->', :'queries', 10) > 0.9 AS found;
 SET vdb.rerank = chunk;
