@@ -18,4 +18,29 @@ enum class ElementType : uint8_t {
   kFloat16 = 2,  // halfvec
 };
 
+/// What SQL and manifests call it; null: it is none.
+constexpr const char* NameOf(Metric metric) {
+  switch (metric) {
+    case Metric::kL2:
+      return "l2";
+    case Metric::kInnerProduct:
+      return "ip";
+    case Metric::kCosine:
+      return "cosine";
+    case Metric::kL1:
+      return "l1";
+  }
+  return nullptr;
+}
+
+constexpr const char* NameOf(ElementType element) {
+  switch (element) {
+    case ElementType::kFloat32:
+      return "vector";
+    case ElementType::kFloat16:
+      return "halfvec";
+  }
+  return nullptr;
+}
+
 }  // namespace vdb

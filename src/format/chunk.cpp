@@ -27,7 +27,7 @@ bool IsValidHeader(const ChunkHeader& header) {
 uint64_t Blocks(uint64_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
 
 uint64_t ChunkVectorBytes(const ChunkHeader& header) {
-  return header.vectors ? VectorBytes(ShapeOf(header)) : 0;
+  return header.vectors ? VectorBytes(header.dim, header.element) : 0;
 }
 
 uint64_t VectorTag(ElementType element) {

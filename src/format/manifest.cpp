@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "base/hex.h"
 #include "base/strcat.h"
 
 namespace vdb::format {
@@ -14,34 +15,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kMaxCidChars = 256;
-
-struct Name {
-  int value;
-  const char* name;
-};
-constexpr Name kMetrics[] = {{static_cast<int>(Metric::kL2), "l2"},
-                             {static_cast<int>(Metric::kInnerProduct), "ip"},
-                             {static_cast<int>(Metric::kCosine), "cosine"},
-                             {static_cast<int>(Metric::kL1), "l1"}};
-constexpr Name kElements[] = {{static_cast<int>(ElementType::kFloat32), "vector"},
-                              {static_cast<int>(ElementType::kFloat16), "halfvec"}};
-
-const char* NameOf(std::span<const Name> names, int value) {
-  for (const Name& name : names) {
-    if (name.value == value) return name.name;
-  }
-  return nullptr;
-}
-
-std::string Hex(std::span<const uint8_t> bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const uint8_t byte : bytes) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
-}
 
 bool ParseHex(std::string_view text, std::span<uint8_t> out) {
   if (text.size() != 2 * out.size()) return false;
@@ -117,13 +90,15 @@ class Members {
     return bytes;
   }
 
-  int Named(const char* name, std::span<const Name> names) {
+  /// Of the values from `first` to `last` the one of that name.
+  template <typename Enum>
+  Enum Named(const char* name, Enum first, Enum last) {
     const std::string text = Text(name);
-    for (const Name& known : names) {
-      if (text == known.name) return known.value;
+    for (auto i = static_cast<int>(first); i <= static_cast<int>(last); ++i) {
+      if (text == NameOf(static_cast<Enum>(i))) return static_cast<Enum>(i);
     }
     if (status_.ok()) Fail(Path(name), "is not known");
-    return 0;
+    return first;
   }
 
   void Fail(std::string_view where, std::string_view what) {
@@ -185,8 +160,7 @@ Result<ManifestChunk> ParseManifestChunk(const Json& json, size_t number) {
 
 // What the fields say together.
 Status Check(const Manifest& manifest) {
-  if (NameOf(kMetrics, static_cast<int>(manifest.metric)) == nullptr ||
-      NameOf(kElements, static_cast<int>(manifest.element)) == nullptr) {
+  if (NameOf(manifest.metric) == nullptr || NameOf(manifest.element) == nullptr) {
     return Fault("metric or element type", "is not known");
   }
   if (manifest.dimensions < 1 || manifest.dimensions > kMaxObjectDim) {
@@ -222,8 +196,8 @@ Result<std::string> WriteManifest(const Manifest& manifest) {
   json["epoch"] = manifest.epoch;
   json["parent"] = manifest.parent ? Json(*manifest.parent) : Json(nullptr);
   json["dimensions"] = manifest.dimensions;
-  json["metric"] = NameOf(kMetrics, static_cast<int>(manifest.metric));
-  json["element_type"] = NameOf(kElements, static_cast<int>(manifest.element));
+  json["metric"] = NameOf(manifest.metric);
+  json["element_type"] = NameOf(manifest.element);
   json["chunk_size"] = manifest.chunk_size;
   json["total_vectors"] = manifest.total_vectors;
   Json chunks = Json::array();
@@ -268,8 +242,8 @@ Result<Manifest> ParseManifest(std::string_view text) {
     }
   }
   manifest.dimensions = members.Unsigned<uint32_t>("dimensions");
-  manifest.metric = static_cast<Metric>(members.Named("metric", kMetrics));
-  manifest.element = static_cast<ElementType>(members.Named("element_type", kElements));
+  manifest.metric = members.Named("metric", Metric::kL2, Metric::kL1);
+  manifest.element = members.Named("element_type", ElementType::kFloat32, ElementType::kFloat16);
   manifest.chunk_size = members.Unsigned<uint32_t>("chunk_size", 1);
   manifest.total_vectors = members.Unsigned<uint64_t>("total_vectors");
   const Json* const chunks = members.Get("chunks");

@@ -18,8 +18,8 @@ uint32_t ExRecordBytes(const Shape& shape) {
   return (shape.bits <= 5 ? 8 : 12) + shape.padded_dim / 8 * (shape.bits - 1);
 }
 
-uint32_t VectorBytes(const Shape& shape) {
-  return shape.dim * (shape.element == ElementType::kFloat32 ? 4 : 2);
+uint32_t VectorBytes(uint32_t dim, ElementType element) {
+  return dim * (element == ElementType::kFloat32 ? 4 : 2);
 }
 
 void WriteShape(const Shape& shape, CborWriter* writer) {

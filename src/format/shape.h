@@ -31,7 +31,7 @@ bool IsValidShape(const Shape& shape);
 uint32_t BlockBytes(const Shape& shape);
 uint32_t ExRecordBytes(const Shape& shape);
 /// Bytes of one vector in region C.
-uint32_t VectorBytes(const Shape& shape);
+uint32_t VectorBytes(uint32_t dim, ElementType element);
 
 /// The map entries metric, element, dim, padded_dim, bits.
 inline constexpr uint32_t kShapeEntries = 5;

@@ -12,8 +12,6 @@
 namespace vdb::index {
 namespace {
 
-constexpr uint64_t kRowsPerList = 288;
-
 // Up to so many lists plain k-means is quick enough.
 constexpr uint32_t kFlatLists = 128;
 // Points for the centroids of the upper level, which only divide the sample.

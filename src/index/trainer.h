@@ -35,8 +35,9 @@ struct Centroids {
   const float* row(uint32_t i) const { return values.data() + size_t{i} * dim; }
 };
 
-/// Lists for n rows: n / 288 (about as quick as any number near it; the blocks of shorter lists are
-/// less full), at least 1.
+/// About as quick as any number near it; the blocks of shorter lists are less full.
+inline constexpr uint32_t kRowsPerList = 288;
+/// Lists for n rows: n / kRowsPerList, at least 1.
 uint32_t AutomaticLists(uint64_t rows);
 
 /// Two-level k-means (about sqrt(k) x sqrt(k)) followed by full Lloyd passes over the sample.

@@ -1,5 +1,6 @@
 #include "store/object_store.h"
 
+#include "base/hex.h"
 #include "base/strcat.h"
 
 namespace vdb::store {
@@ -63,13 +64,7 @@ Status CheckRanges(std::span<const RangeRequest> requests) {
 }
 
 std::string Describe(const ObjectRef& object) {
-  if (!object.name.empty()) return object.name;
-  std::string hex;
-  for (const uint8_t byte : object.digest) {
-    hex += "0123456789abcdef"[byte >> 4];
-    hex += "0123456789abcdef"[byte & 15];
-  }
-  return hex;
+  return object.name.empty() ? Hex(object.digest) : object.name;
 }
 
 Status StoreError(Code code, std::string_view store, std::string_view object,

@@ -33,7 +33,6 @@ namespace vdb::pg {
 
 namespace {
 
-constexpr double kRowsPerList = 288;
 // Also where memory is short.
 constexpr double kLeastSample = 200;
 // Rows that are transformed between two looks: some milliseconds.
@@ -131,7 +130,7 @@ size_t Builder::SampleCapacity(uint32_t padded_dim) {
     estimate_rel_size(heap_, nullptr, &pages, &tuples, &all_visible);
     return tuples;
   });
-  const double lists = meta_.lists_option > 0 ? meta_.lists_option : rows / kRowsPerList;
+  const double lists = meta_.lists_option > 0 ? meta_.lists_option : rows / index::kRowsPerList;
   const double fit = maintenance_work_mem * 1024.0 * kSampleShare / (padded_dim * sizeof(float));
   return static_cast<size_t>(std::max(std::min(WantedSample(lists), fit), kLeastSample));
 }
@@ -327,10 +326,7 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
 
   auto assigner = std::make_unique<const index::Assigner>(centroids);
   const quant::Encoder encoder(layout_, space.estimator());
-  const uint32_t vector_bytes = meta_.store_vectors != 0
-                                    ? format::VectorBytes({opclass_->metric, opclass_->element,
-                                                           meta_.dim, layout_.dim, layout_.bits})
-                                    : 0;
+  const uint32_t vector_bytes = VectorBytesOf(meta_);
   const auto chunk_bytes = static_cast<uint32_t>(
       std::min<size_t>(MaxChunkBytes(maintenance_work_mem),
                        meta_.chunk_size * (layout_.row_bytes() + vector_bytes)));
@@ -364,7 +360,7 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   shape.layout = layout_;
   shape.chunk_rows = meta_.chunk_size;
   shape.encrypted = meta_.encrypted;
-  shape.vectors = meta_.store_vectors != 0;
+  shape.vector_bytes = vector_bytes;
   shape.recall_target = meta_.recall_target;
   shape.max_chunk_bytes = MaxChunkBytes(maintenance_work_mem);
   const std::unique_ptr<ObjectWriter> objects = NewObjectWriter(index_, meta_, WriteMode::kBuild);

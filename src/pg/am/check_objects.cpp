@@ -74,7 +74,7 @@ void ObjectChecker::Read(const ObjectEntry& object, uint64_t max_plain_bytes,
     ThrowIfError(WrongObject(object, "its size cannot be"));
   }
   const uint64_t stored_bytes = format::StoredBytes(plain_bytes);
-  const bool local = meta_.store == static_cast<uint8_t>(StoreKind::kLocal);
+  const bool local = IsLocal(meta_);
   const uint64_t pages = local ? (stored_bytes + kPagePayload - 1) / kPagePayload : 0;
   if (PagesOf(object.extents) != pages) {
     ThrowIfError(WrongObject(object, "it has the wrong number of pages"));

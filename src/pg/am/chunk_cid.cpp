@@ -64,12 +64,7 @@ VDB_FUNCTION(vdb_chunk_cid) {
   return Entry(__func__, [&]() -> Datum {
     const Oid oid = PG_GETARG_OID(0);
     const int32 number = PG_GETARG_INT32(1);
-    Relation index = Call([&] {
-      RequireIndexOwner(oid);
-      Relation relation = relation_open(oid, AccessShareLock);
-      RequireReadableIndex(relation);
-      return relation;
-    });
+    Relation index = Call([&] { return OpenOwnedIndex(oid); });
     const std::string cid = CidOf(index, number);
     return Call([&] {
       relation_close(index, AccessShareLock);

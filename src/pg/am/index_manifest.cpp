@@ -88,12 +88,7 @@ VDB_FUNCTION(vdb_manifest) {
   bool none = false;
   const Datum manifest = Entry(__func__, [&]() -> Datum {
     const Oid oid = PG_GETARG_OID(0);
-    Relation index = Call([&] {
-      RequireIndexOwner(oid);
-      Relation relation = relation_open(oid, AccessShareLock);
-      RequireReadableIndex(relation);
-      return relation;
-    });
+    Relation index = Call([&] { return OpenOwnedIndex(oid); });
     const std::string json = TextOf(index);
     none = json.empty();
     return Call([&] {

@@ -59,7 +59,7 @@ void DependOn(Relation index, Oid server) {
 }  // namespace
 
 Oid StoreServerFor(Relation index) {
-  const bool permanent = RelationNeedsWAL(index) || index->rd_rel->relpersistence == 'p';
+  const bool permanent = index->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT;
   const char* name = StoreOf(index);
   const bool by_default =
       name == nullptr && permanent && settings.default_store[0] != '\0' && IsFirstBuild(index);

@@ -51,6 +51,13 @@ void RequireIndexOwner(Oid oid) {
   aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, name);
 }
 
+Relation OpenOwnedIndex(Oid oid) {
+  RequireIndexOwner(oid);
+  Relation relation = relation_open(oid, AccessShareLock);
+  RequireReadableIndex(relation);
+  return relation;
+}
+
 Relation TryOpenIndex(Oid oid) {
   if (!ConditionalLockRelationOid(oid, AccessShareLock)) return nullptr;
   Relation relation = try_relation_open(oid, NoLock);
@@ -99,24 +106,6 @@ std::vector<uint32_t> ReadDeadCounts(Relation index, const SegmentHeader& segmen
   return dead;
 }
 
-const char* MetricName(uint8_t metric) {
-  switch (static_cast<Metric>(metric)) {
-    case Metric::kL2:
-      return "l2";
-    case Metric::kInnerProduct:
-      return "ip";
-    case Metric::kCosine:
-      return "cosine";
-    case Metric::kL1:
-      return "l1";
-  }
-  return "unknown";
-}
-
-const char* ElementName(uint8_t element) {
-  return static_cast<ElementType>(element) == ElementType::kFloat16 ? "halfvec" : "vector";
-}
-
 DeltaSize MeasureDelta(Relation index, const MetaPage& meta) {
   const uint32_t row_bytes = DeltaRowBytes(LayoutOf(meta));
   return Call([&] {
@@ -145,11 +134,7 @@ RegionBytes RegionsOf(const MetaPage& meta, const SegmentEntry& segment) {
     bytes.a += (rows + quant::kBlockVectors - 1) / quant::kBlockVectors * layout.block_bytes();
   }
   bytes.b = segment.header.n_rows * layout.ex_record_bytes();
-  if (meta.store_vectors != 0) {
-    const size_t element =
-        meta.element == static_cast<uint8_t>(ElementType::kFloat16) ? sizeof(uint16_t) : 4;
-    bytes.c = segment.header.n_rows * meta.dim * element;
-  }
+  bytes.c = segment.header.n_rows * VectorBytesOf(meta);
   return bytes;
 }
 

@@ -22,16 +22,16 @@ void RequireReadableIndex(Relation relation);
 /// ereports 42501 unless the current user owns that relation.
 void RequireIndexOwner(Oid oid);
 
+/// Opens and share-locks an index of the current user's. ereports as RequireReadableIndex and
+/// RequireIndexOwner.
+Relation OpenOwnedIndex(Oid oid);
+
 /// Opens and share-locks an index without waiting. Null: it is gone, or another session holds it
 /// exclusively (it is being dropped or rebuilt). ereports as RequireReadableIndex.
 Relation TryOpenIndex(Oid oid);
 
 /// XX002: the index is damaged, and how.
 Status DamagedIndex(Relation index, const std::string& what);
-
-/// As SQL shows the metapage's fields.
-const char* MetricName(uint8_t metric);
-const char* ElementName(uint8_t element);
 
 inline quant::CodeLayout LayoutOf(const MetaPage& meta) {
   return {quant::PaddedDim(meta.dim), meta.code_bits};

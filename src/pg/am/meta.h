@@ -7,6 +7,7 @@
 
 #include "base/metric.h"
 #include "crypto/wrapped_key.h"
+#include "format/shape.h"
 #include "pg/am/page.h"
 
 namespace vdb::pg {
@@ -67,6 +68,18 @@ struct MetaPage {
   ManifestRef manifest, parent;
 };
 static_assert(sizeof(MetaPage) <= 1024);
+
+/// Whether the objects lie in the index's own pages.
+inline bool IsLocal(const MetaPage& meta) {
+  return meta.store == static_cast<uint8_t>(StoreKind::kLocal);
+}
+
+/// Bytes of a row's vector in region C; 0: there is no region C.
+inline uint32_t VectorBytesOf(const MetaPage& meta) {
+  return meta.store_vectors == 0
+             ? 0
+             : format::VectorBytes(meta.dim, static_cast<ElementType>(meta.element));
+}
 
 /// A copy of the metapage. ereports XX002 when block 0 is missing, zero or not ours, and 0A000 for
 /// a format version this code does not know.

@@ -9,10 +9,9 @@
 #include "format/geometry.h"
 #include "pg/am/inspect.h"
 #include "pg/am/opened.h"
-#include "pg/cache/frame_cache.h"
 #include "pg/compat.h"
 #include "pg/guard.h"
-#include "pg/store/object_reader.h"
+#include "pg/store/segment_frames.h"
 
 extern "C" {
 #include "portability/instr_time.h"
@@ -32,28 +31,6 @@ struct Warmed {
   uint64_t objects = 0, frames = 0, bytes = 0;
 };
 
-/// Reads the missing ones of some frames of one chunk.
-class Loader final : public FrameLoader {
- public:
-  Loader(ObjectReader& reader, ObjectKeys& keys, const ObjectEntry& chunk)
-      : reader_(reader), keys_(keys), chunk_(chunk) {}
-  Status Prepare(uint32_t) override { return keys_.CipherFor(chunk_.header).TakeStatus(); }
-  Status Load(std::span<const FrameRequest> requests, std::span<const FrameFill> fills,
-              uint64_t* bytes_read) override {
-    std::vector<FrameRead> reads;
-    reads.reserve(fills.size());
-    for (const FrameFill& fill : fills) {
-      reads.push_back({&chunk_, requests[fill.request].frame, fill.target});
-    }
-    return reader_.ReadFrames(reads, keys_, bytes_read);
-  }
-
- private:
-  ObjectReader& reader_;
-  ObjectKeys& keys_;
-  const ObjectEntry& chunk_;
-};
-
 What ParseWhat(const std::string& text) {
   if (text == "routing") return What::kRouting;
   if (text == "codes") return What::kCodes;
@@ -64,33 +41,28 @@ What ParseWhat(const std::string& text) {
   return What::kEverything;
 }
 
-/// Frames [first, last) of the chunk that hold what is wanted.
-uint64_t LastFrame(const ObjectHeader& chunk, What what) {
+/// What is wanted is in the chunk's frames before this one.
+uint64_t EndFrame(const ObjectHeader& chunk, What what) {
   const bool vectors = what == What::kEverything || chunk.c_offset == 0;
   const uint64_t bytes = vectors ? chunk.plain_bytes : chunk.c_offset;
   return format::FrameCount(bytes);
 }
 
-void WarmChunk(OpenedIndex& opened, ObjectReader& reader, const ObjectEntry& chunk, What what,
+/// frames: those of the segment that `chunk` is in, as number `number`.
+void WarmChunk(SegmentFrames& frames, uint32_t number, const ObjectHeader& chunk, What what,
                uint64_t total, Warmed* result) {
-  const uint64_t frames = LastFrame(chunk.header, what);
-  Loader loader(reader, opened.keys(), chunk);
-  std::vector<FrameRequest> requests;
+  const uint64_t end = EndFrame(chunk, what);
+  std::vector<index::FrameRef> batch;
   std::vector<const uint8_t*> addresses(kBatchFrames);
-  for (uint64_t first = 0; first < frames; first += kBatchFrames) {
-    requests.clear();
-    for (uint64_t f = first; f < std::min(first + kBatchFrames, frames); ++f) {
-      const uint64_t start = f * kFrameBytes;
-      const FrameKind kind =
-          start < chunk.header.b_offset || chunk.header.b_offset == 0   ? FrameKind::kFirstCodes
-          : start < chunk.header.c_offset || chunk.header.c_offset == 0 ? FrameKind::kExCodes
-                                                                        : FrameKind::kVectors;
-      requests.push_back({ObjectKey::Of(chunk.header.id), static_cast<uint32_t>(f), kind});
+  for (uint64_t first = 0; first < end; first += kBatchFrames) {
+    batch.clear();
+    for (uint64_t f = first; f < std::min(first + kBatchFrames, end); ++f) {
+      batch.push_back({number, static_cast<uint32_t>(f)});
     }
     PinSet pins;
-    ThrowIfError(FrameCache::Get().Pin(requests, loader, &pins, addresses.data()));
+    ThrowIfError(frames.Pin(batch, &pins, addresses.data()));
     const uint64_t before = result->frames / kNoticeFrames;
-    result->frames += requests.size();
+    result->frames += batch.size();
     Call([&] {
       CHECK_FOR_INTERRUPTS();
       if (result->frames / kNoticeFrames > before) {
@@ -100,7 +72,7 @@ void WarmChunk(OpenedIndex& opened, ObjectReader& reader, const ObjectEntry& chu
       }
     });
   }
-  result->bytes += std::min<uint64_t>(frames * kFrameBytes, chunk.header.plain_bytes);
+  result->bytes += std::min<uint64_t>(end * kFrameBytes, chunk.plain_bytes);
   result->objects++;
 }
 
@@ -112,7 +84,7 @@ Warmed Prewarm(Relation index, What what) {
   uint64_t total = 0;
   std::vector<OpenedSegment>& segments = opened->segments();
   for (const OpenedSegment& segment : segments) {
-    for (const ObjectEntry& chunk : segment.entry.chunks) total += LastFrame(chunk.header, what);
+    for (const ObjectEntry& chunk : segment.entry.chunks) total += EndFrame(chunk.header, what);
   }
   for (size_t i = 0; i < segments.size(); i++) {
     PinSet pins;
@@ -121,10 +93,10 @@ Warmed Prewarm(Relation index, What what) {
     result.bytes += segments[i].entry.routing.header.plain_bytes;
     result.frames += format::FrameCount(segments[i].entry.routing.header.plain_bytes);
     if (what == What::kRouting) continue;
-    const std::unique_ptr<ObjectReader> reader =
-        NewObjectReader(index, opened->meta(), segments[i].entry.header.segment);
-    for (const ObjectEntry& chunk : segments[i].entry.chunks) {
-      WarmChunk(*opened, *reader, chunk, what, total, &result);
+    const SegmentEntry& entry = segments[i].entry;
+    SegmentFrames frames(index, opened->meta(), entry, opened->keys());
+    for (uint32_t chunk = 0; chunk < entry.chunks.size(); chunk++) {
+      WarmChunk(frames, chunk, entry.chunks[chunk].header, what, total, &result);
     }
   }
   return result;
@@ -147,10 +119,7 @@ VDB_FUNCTION(vdb_prewarm) {
         elog(ERROR, "return type must be a row type");
       }
       descriptor = BlessTupleDesc(descriptor);
-      RequireIndexOwner(oid);
-      Relation relation = relation_open(oid, AccessShareLock);
-      RequireReadableIndex(relation);
-      return relation;
+      return OpenOwnedIndex(oid);
     });
     const Warmed result = Prewarm(index, what);
     INSTR_TIME_SET_CURRENT(took);

@@ -34,10 +34,7 @@ SegmentWriter::SegmentWriter(Relation index, WriteMode mode, const SegmentShape&
       calibrator_(calibrator),
       poll_(poll),
       objects_(objects),
-      vector_bytes_(shape.vectors ? format::VectorBytes({shape.metric, shape.element, shape.dim,
-                                                         shape.layout.dim, shape.layout.bits})
-                                  : 0),
-      max_list_rows_(MaxListRows(shape.layout.row_bytes() + vector_bytes_)) {
+      max_list_rows_(MaxListRows(shape.layout.row_bytes() + shape.vector_bytes)) {
   entry_.header = {};
   entry_.header.segment = shape.segment;
   // Growing step by step would leave as much again in pieces that nothing fits into; what is never
@@ -46,7 +43,7 @@ SegmentWriter::SegmentWriter(Relation index, WriteMode mode, const SegmentShape&
   codes_.reserve(max_list_rows_ * shape.layout.row_bytes());
   blocks_.reserve(max_blocks * shape.layout.block_bytes() + kCacheLine);
   ex_records_.reserve(max_list_rows_ * shape.layout.ex_record_bytes());
-  vectors_.reserve(size_t{max_list_rows_} * vector_bytes_);
+  vectors_.reserve(size_t{max_list_rows_} * shape.vector_bytes);
   ThrowIfError(chunk_.Begin(ChunkHeaderFor(0)));
 }
 
@@ -63,7 +60,7 @@ format::ChunkHeader SegmentWriter::ChunkHeaderFor(uint32_t first_list) const {
   header.block_bytes = static_cast<uint32_t>(shape_.layout.block_bytes());
   header.ex_record_bytes = static_cast<uint32_t>(shape_.layout.ex_record_bytes());
   header.first_list = first_list;
-  header.vectors = shape_.vectors;
+  header.vectors = shape_.vector_bytes > 0;
   return header;
 }
 
@@ -72,7 +69,7 @@ void SegmentWriter::Add(uint32_t list, const SortedRow& row, const uint8_t* code
   trained_list_ = list;
   const uint8_t* const vector = code + shape_.layout.row_bytes();
   codes_.insert(codes_.end(), code, vector);
-  vectors_.insert(vectors_.end(), vector, vector + vector_bytes_);
+  vectors_.insert(vectors_.end(), vector, vector + shape_.vector_bytes);
   tids_.push_back(row.tid);
   residual_sq_ += row.residual_sq;
 }

@@ -29,7 +29,7 @@ struct SegmentShape {
   uint32_t max_chunk_bytes;  // of plaintext; a list that is larger by itself makes its own chunk
   uint32_t chunk_rows;       // a chunk is closed when it has this many rows
   bool encrypted;
-  bool vectors;  // chunks have region C: each row code is followed by the vector, as in the column
+  uint32_t vector_bytes;  // of a row in region C, which follow its code; 0: there is no region C
   float recall_target;
 };
 
@@ -41,7 +41,7 @@ class SegmentWriter {
                 const crypto::SecretKey* data_key, const index::Centroids& centroids,
                 index::Calibrator* calibrator, InterruptPoll poll);
 
-  /// Rows in order of list. `code`: a row code, and with shape.vectors the row's vector. Throws.
+  /// Rows in order of list. `code`: a row code, and shape.vector_bytes of the row's vector. Throws.
   void Add(uint32_t list, const SortedRow& row, const uint8_t* code);
 
   /// Writes what is left and the routing object.
@@ -73,7 +73,6 @@ class SegmentWriter {
 
   // The list being filled: row codes and what goes with them.
   uint32_t trained_list_ = 0;  // its number among the trained centroids
-  uint32_t vector_bytes_;      // that follow a row code
   uint32_t max_list_rows_;
   std::vector<uint8_t> codes_, vectors_;
   std::vector<uint64_t> tids_;

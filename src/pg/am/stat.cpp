@@ -25,7 +25,7 @@ constexpr size_t kHeadBytes = 16;
 
 /// What the index's option `store` would say. ereports.
 const char* StoreName(const MetaPage& meta) {
-  if (meta.store == static_cast<uint8_t>(StoreKind::kLocal)) return kLocalStore;
+  if (IsLocal(meta)) return kLocalStore;
   return GetForeignServer(meta.server)->servername;
 }
 
@@ -90,8 +90,8 @@ Datum StatsOf(Oid oid, TupleDesc descriptor, bool* isnull) {
       Datum value;
       bool present = true;
     } columns[] = {
-        {CStringGetTextDatum(MetricName(meta.metric))},
-        {CStringGetTextDatum(ElementName(meta.element))},
+        {CStringGetTextDatum(NameOf(static_cast<Metric>(meta.metric)))},
+        {CStringGetTextDatum(NameOf(static_cast<ElementType>(meta.element)))},
         {Int32GetDatum(static_cast<int32>(meta.dim))},
         {Int32GetDatum(meta.code_bits)},
         {CStringGetTextDatum(StoreName(meta))},

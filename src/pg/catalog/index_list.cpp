@@ -14,13 +14,10 @@ namespace vdb::pg {
 namespace {
 
 bool IsOfMethod(const FormData_pg_class& form, Oid method) {
-  return form.relkind == RELKIND_INDEX && form.relam == method &&
-         form.relpersistence == RELPERSISTENCE_PERMANENT;
+  return form.relkind == RELKIND_INDEX && form.relam == method;
 }
 
-}  // namespace
-
-List* PermanentIndexes() {
+List* Indexes(bool permanent) {
   const Oid method = get_index_am_oid("vdb", false);
   List* indexes = NIL;
   // A builder is seen to have ended a moment before its invalidations come in: what snapshot there
@@ -30,19 +27,28 @@ List* PermanentIndexes() {
   SysScanDesc scan = systable_beginscan(classes, InvalidOid, false, nullptr, 0, nullptr);
   while (HeapTuple tuple = systable_getnext(scan)) {
     const auto* form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-    if (IsOfMethod(*form, method)) indexes = lappend_oid(indexes, form->oid);
+    if (!IsOfMethod(*form, method)) continue;
+    if (permanent && form->relpersistence != RELPERSISTENCE_PERMANENT) continue;
+    indexes = lappend_oid(indexes, form->oid);
   }
   systable_endscan(scan);
   table_close(classes, AccessShareLock);
   return indexes;
 }
 
+}  // namespace
+
+List* VdbIndexes() { return Indexes(false); }
+
+List* PermanentIndexes() { return Indexes(true); }
+
 bool IsPermanentIndex(Oid relation) {
   HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
   if (!HeapTupleIsValid(tuple)) return false;
   const Oid method = get_index_am_oid("vdb", true);
-  const bool is =
-      OidIsValid(method) && IsOfMethod(*reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple)), method);
+  const auto* form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+  const bool is = OidIsValid(method) && IsOfMethod(*form, method) &&
+                  form->relpersistence == RELPERSISTENCE_PERMANENT;
   ReleaseSysCache(tuple);
   return is;
 }

@@ -5,8 +5,10 @@
 
 namespace vdb::pg {
 
-/// Oids of this database's permanent ones, as of now, whatever the transaction's snapshot; others
-/// are local. In the current memory context. ereports.
+/// Oids of this database's, in no order, as of now, whatever the transaction's snapshot. In the
+/// current memory context. ereports.
+List* VdbIndexes();
+/// The permanent ones: all others are local.
 List* PermanentIndexes();
 
 /// Whether that is a permanent index of this access method. ereports.

@@ -39,13 +39,6 @@ enum Column : AttrNumber {
 };
 constexpr int kColumns = kUnreferencedLsn;
 
-Datum ByteaDatum(const uint8_t* bytes, size_t size) {
-  auto* const value = static_cast<bytea*>(palloc(VARHDRSZ + size));
-  SET_VARSIZE(value, VARHDRSZ + size);
-  std::memcpy(VARDATA(value), bytes, size);
-  return PointerGetDatum(value);
-}
-
 void Insert(Relation table, const LedgerRow& row) {
   auto* const index = static_cast<pg_uuid_t*>(palloc(sizeof(pg_uuid_t)));
   std::memcpy(index->data, row.index, sizeof(index->data));

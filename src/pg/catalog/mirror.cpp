@@ -89,9 +89,8 @@ void AddManifest(Oid index, const format::Manifest& manifest, const std::string&
   nulls[kParent - 1] = !manifest.parent.has_value();
   if (manifest.parent.has_value()) values[kParent - 1] = Text(*manifest.parent);
   values[kDimensions - 1] = Int32GetDatum(static_cast<int32>(manifest.dimensions));
-  values[kMetric - 1] = CStringGetTextDatum(MetricName(static_cast<uint8_t>(manifest.metric)));
-  values[kElementType - 1] =
-      CStringGetTextDatum(ElementName(static_cast<uint8_t>(manifest.element)));
+  values[kMetric - 1] = CStringGetTextDatum(NameOf(manifest.metric));
+  values[kElementType - 1] = CStringGetTextDatum(NameOf(manifest.element));
   values[kChunkSize - 1] = Int32GetDatum(static_cast<int32>(manifest.chunk_size));
   values[kTotalVectors - 1] = Number(manifest.total_vectors);
   values[kLists - 1] = Number(manifest.lists);

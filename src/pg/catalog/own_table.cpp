@@ -2,6 +2,8 @@
 
 #include "pg/catalog/own_table.h"
 
+#include <cstring>
+
 extern "C" {
 #include "access/table.h"
 #include "catalog/namespace.h"
@@ -21,6 +23,13 @@ Oid OwnRelation(const char* name) {
                     errhint("CREATE EXTENSION vdb_ext makes it, and must have been committed.")));
   }
   return relation;
+}
+
+Datum ByteaDatum(const uint8_t* bytes, size_t size) {
+  auto* const value = static_cast<bytea*>(palloc(VARHDRSZ + size));
+  SET_VARSIZE(value, VARHDRSZ + size);
+  std::memcpy(VARDATA(value), bytes, size);
+  return PointerGetDatum(value);
 }
 
 Relation OpenOwnTable(const char* name, LOCKMODE lock) {

@@ -12,6 +12,9 @@ Oid OwnRelationIfAny(const char* name);
 /// made when it has been committed, and not before.
 Oid OwnRelation(const char* name);
 
+/// A bytea with those bytes, in the current memory context. ereports.
+Datum ByteaDatum(const uint8_t* bytes, size_t size);
+
 Relation OpenOwnTable(const char* name, LOCKMODE lock);
 
 }  // namespace vdb::pg

@@ -7,17 +7,13 @@
 
 #include "crypto/wrapped_key.h"
 #include "pg/am/meta.h"
+#include "pg/catalog/index_list.h"
 #include "pg/catalog/key_table.h"
 #include "pg/catalog/keys.h"
 #include "pg/compat.h"
 #include "pg/guard.h"
 
 extern "C" {
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_class.h"
-#include "commands/defrem.h"
 #include "utils/tuplestore.h"
 }
 
@@ -29,37 +25,11 @@ struct Leftover {
   std::string key_id, reason;
 };
 
-/// The indexes of this access method, in no order.
-List* VdbIndexes() {
-  const Oid method = get_index_am_oid("vdb", false);
-  List* indexes = NIL;
-  Relation classes = table_open(RelationRelationId, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(classes, InvalidOid, false, nullptr, 0, nullptr);
-  while (HeapTuple tuple = systable_getnext(scan)) {
-    const auto* form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-    if (form->relkind == RELKIND_INDEX && form->relam == method)
-      indexes = lappend_oid(indexes, form->oid);
-  }
-  systable_endscan(scan);
-  table_close(classes, AccessShareLock);
-  return indexes;
-}
-
 /// An index that is open and locked until this goes. Errors release both by themselves.
 struct Opened {
   enum State { kOpen, kGone, kBusy, kForeignTemporary, kUnfinished } state;
   Relation relation;
 };
-
-/// Whether its build got as far as the metapage, which is written last.
-bool IsBuilt(Relation index) {
-  if (RelationGetNumberOfBlocks(index) == 0) return false;
-  Buffer buffer = ReadBuffer(index, kMetaBlock);
-  LockBuffer(buffer, BUFFER_LOCK_SHARE);
-  const bool built = !PageIsNew(BufferGetPage(buffer));
-  UnlockReleaseBuffer(buffer);
-  return built;
-}
 
 Opened Open(Oid index) {
   // Never waits: a lock on an index taken before its table's could deadlock.
@@ -72,7 +42,7 @@ Opened Open(Oid index) {
   Opened::State state = Opened::kOpen;
   if (RELATION_IS_OTHER_TEMP(relation)) {
     state = Opened::kForeignTemporary;
-  } else if (!relation->rd_index->indisvalid && !IsBuilt(relation)) {
+  } else if (!relation->rd_index->indisvalid && !HasMeta(relation)) {
     state = Opened::kUnfinished;
   }
   if (state == Opened::kOpen) return {state, relation};

@@ -24,13 +24,6 @@ constexpr int kColumns = kPending;
 /// Holds no other session up but one that writes the table, too: two builds may both find no row.
 Relation OpenForWrite() { return OpenOwnTable(kTable, ShareRowExclusiveLock); }
 
-Datum ByteaDatum(const uint8_t* bytes, size_t size) {
-  auto* const value = static_cast<bytea*>(palloc(VARHDRSZ + size));
-  SET_VARSIZE(value, VARHDRSZ + size);
-  std::memcpy(VARDATA(value), bytes, size);
-  return PointerGetDatum(value);
-}
-
 HeapTuple Form(Relation table, const OwnerRow& row) {
   Datum values[kColumns] = {};
   bool nulls[kColumns] = {false, false, false, !row.has_token, !row.has_pending};

@@ -59,7 +59,7 @@ Look LookAt(Oid index) {
   }
   if (HasMeta(relation)) {
     look.meta = ReadMeta(relation);
-    if (look.meta.store != static_cast<uint8_t>(StoreKind::kLocal)) look.state = Look::kUses;
+    if (!IsLocal(look.meta)) look.state = Look::kUses;
   }
   relation_close(relation, AccessShareLock);
   return look;

@@ -4,57 +4,16 @@
 #include <cstring>
 
 #include "base/strcat.h"
-#include "format/shape.h"
-#include "pg/guard.h"
-#include "quant/code_layout.h"
 
 namespace vdb::pg {
-
-/// Reads the missing frames of one Read call; frames_ are its requests.
-class ChunkVectors::Loader final : public FrameLoader {
- public:
-  Loader(ChunkVectors& owner, std::span<const uint32_t> chunks,
-         std::span<const FrameRequest> requests)
-      : owner_(owner), chunks_(chunks), requests_(requests) {}
-
-  Status Prepare(uint32_t request) override {
-    if (owner_.objects_ == nullptr) {
-      owner_.objects_ =
-          NewObjectReader(owner_.index_, owner_.meta_, owner_.segment_.header.segment);
-    }
-    return owner_.keys_.CipherFor(ChunkOf(request).header).TakeStatus();
-  }
-
-  Status Load(std::span<const FrameRequest>, std::span<const FrameFill> fills,
-              uint64_t* bytes_read) override {
-    std::vector<FrameRead> reads;
-    reads.reserve(fills.size());
-    for (const FrameFill& fill : fills) {
-      reads.push_back({&ChunkOf(fill.request), requests_[fill.request].frame, fill.target});
-    }
-    return owner_.objects_->ReadFrames(reads, owner_.keys_, bytes_read);
-  }
-
- private:
-  const ObjectEntry& ChunkOf(uint32_t request) const {
-    return owner_.segment_.chunks[chunks_[request]];
-  }
-
-  ChunkVectors& owner_;
-  std::span<const uint32_t> chunks_;  // of each request
-  std::span<const FrameRequest> requests_;
-};
 
 ChunkVectors::ChunkVectors(Relation index, const MetaPage& meta, const SegmentEntry& segment,
                            std::span<const index::ListEntry> lists, ObjectKeys& keys)
     : index_(index),
-      meta_(meta),
       segment_(segment),
       lists_(lists),
-      keys_(keys),
-      vector_bytes_(format::VectorBytes({static_cast<Metric>(meta.metric),
-                                         static_cast<ElementType>(meta.element), meta.dim,
-                                         quant::PaddedDim(meta.dim), meta.code_bits})) {}
+      vector_bytes_(VectorBytesOf(meta)),
+      frames_(index, meta, segment, keys) {}
 
 Result<ChunkVectors::Place> ChunkVectors::PlaceOf(uint32_t slot) const {
   const auto after = std::upper_bound(
@@ -74,31 +33,27 @@ Result<ChunkVectors::Place> ChunkVectors::PlaceOf(uint32_t slot) const {
 
 Status ChunkVectors::Read(std::span<const uint32_t> slots, uint8_t* out) {
   std::vector<Place> places;
-  std::vector<uint32_t> chunks;
-  std::vector<FrameRequest> requests;
-  std::vector<size_t> first;  // request of each slot
+  std::vector<index::FrameRef> frames;
+  std::vector<size_t> first;  // frame of each slot
   for (const uint32_t slot : slots) {
     VDB_ASSIGN_OR_RETURN(const Place place, PlaceOf(slot));
-    const ObjectHeader& chunk = segment_.chunks[place.chunk].header;
     places.push_back(place);
-    first.push_back(requests.size());
+    first.push_back(frames.size());
     const auto last = static_cast<uint32_t>((place.offset + vector_bytes_ - 1) / kFrameBytes);
     for (auto frame = static_cast<uint32_t>(place.offset / kFrameBytes); frame <= last; ++frame) {
-      requests.push_back({ObjectKey::Of(chunk.id), frame, FrameKind::kVectors});
-      chunks.push_back(place.chunk);
+      frames.push_back({place.chunk, frame});
     }
   }
-  std::vector<const uint8_t*> addresses(requests.size());
+  std::vector<const uint8_t*> addresses(frames.size());
   PinSet pins;
-  Loader loader(*this, chunks, requests);
-  VDB_RETURN_IF_ERROR(FrameCache::Get().Pin(requests, loader, &pins, addresses.data()));
+  VDB_RETURN_IF_ERROR(frames_.Pin(frames, &pins, addresses.data()));
   for (size_t i = 0; i < slots.size(); ++i) {
     uint64_t offset = places[i].offset;
     size_t left = vector_bytes_;
-    for (size_t request = first[i]; left > 0; ++request) {
+    for (size_t frame = first[i]; left > 0; ++frame) {
       const size_t in_frame = offset % kFrameBytes;
       const size_t part = std::min<size_t>(left, kFrameBytes - in_frame);
-      std::memcpy(out, addresses[request] + in_frame, part);
+      std::memcpy(out, addresses[frame] + in_frame, part);
       out += part;
       offset += part;
       left -= part;

@@ -7,8 +7,7 @@
 
 #include "base/status.h"
 #include "index/routing.h"
-#include "pg/cache/frame_cache.h"
-#include "pg/store/object_reader.h"
+#include "pg/store/segment_frames.h"
 
 namespace vdb::pg {
 
@@ -27,7 +26,6 @@ class ChunkVectors {
   Status Read(std::span<const uint32_t> slots, uint8_t* out);
 
  private:
-  class Loader;
   struct Place {
     uint32_t chunk;
     uint64_t offset;  // in its plaintext
@@ -35,12 +33,10 @@ class ChunkVectors {
   Result<Place> PlaceOf(uint32_t slot) const;
 
   Relation index_;
-  const MetaPage& meta_;
   const SegmentEntry& segment_;
   std::span<const index::ListEntry> lists_;
-  ObjectKeys& keys_;
   size_t vector_bytes_;
-  std::unique_ptr<ObjectReader> objects_;  // from the first frame that has to be read
+  SegmentFrames frames_;
 };
 
 }  // namespace vdb::pg

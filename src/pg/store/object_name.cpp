@@ -4,22 +4,12 @@
 #include <span>
 #include <string>
 
+#include "base/hex.h"
 #include "base/strcat.h"
 #include "format/geometry.h"
 
 namespace vdb::pg {
 namespace {
-
-std::string Hex(std::span<const uint8_t> bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(2 * bytes.size());
-  for (const uint8_t byte : bytes) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
-}
 
 std::string IndexPrefix(const MetaPage& meta) {
   return StrCat(ObjectPrefix(meta.incarnation, meta.database), Hex(meta.uuid), "/");

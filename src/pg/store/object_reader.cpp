@@ -1,5 +1,6 @@
 #include "pg/store/object_reader.h"
 
+#include "base/hex.h"
 #include "base/strcat.h"
 #include "pg/store/local_store.h"
 #include "pg/store/remote_reader.h"
@@ -8,21 +9,13 @@ namespace vdb::pg {
 
 std::unique_ptr<ObjectReader> NewObjectReader(Relation index, const MetaPage& meta,
                                               uint32_t segment) {
-  if (meta.store == static_cast<uint8_t>(StoreKind::kLocal)) {
+  if (IsLocal(meta)) {
     return std::make_unique<LocalObjectReader>(index, segment);
   }
   return std::make_unique<RemoteObjectReader>(index, meta);
 }
 
-std::string ShortId(const ObjectEntry& object) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string name;
-  for (int i = 0; i < 8; ++i) {
-    name += kDigits[object.header.id[i] >> 4];
-    name += kDigits[object.header.id[i] & 15];
-  }
-  return name;
-}
+std::string ShortId(const ObjectEntry& object) { return Hex(std::span(object.header.id, 8)); }
 
 Status DamagedFrame(Relation index, const ObjectEntry& object, uint64_t frame, std::string detail) {
   return Corruption(StrCat("could not read frame ", frame, " of object ", ShortId(object),

@@ -7,7 +7,7 @@ namespace vdb::pg {
 
 std::unique_ptr<ObjectWriter> NewObjectWriter(Relation index, const MetaPage& meta,
                                               WriteMode mode) {
-  if (meta.store == static_cast<uint8_t>(StoreKind::kLocal)) {
+  if (IsLocal(meta)) {
     return std::make_unique<LocalObjectWriter>(index, mode);
   }
   return std::make_unique<RemoteObjectWriter>(index, meta);

@@ -15,97 +15,32 @@ namespace {
 // Fetched along at most: 16 MB, of which a cache holds several.
 constexpr size_t kMaxAheadFrames = 1024;
 
-static_assert(index::kFrameBytes == kFrameBytes);
-
-FrameKind KindOf(const ObjectHeader& object, uint32_t frame) {
-  // A frame with the end of one region and the start of the next counts as the more wanted one.
-  const uint64_t start = uint64_t{frame} * kFrameBytes;
-  if (object.b_offset == 0 || start < object.b_offset) return FrameKind::kFirstCodes;
-  if (object.c_offset == 0 || start < object.c_offset) return FrameKind::kExCodes;
-  return FrameKind::kVectors;
-}
-
 }  // namespace
-
-/// Reads the missing frames of one Pin call. Costs nothing until there are.
-class IndexSegmentReader::Loader final : public FrameLoader {
- public:
-  /// only_look: rather fails than reads.
-  Loader(IndexSegmentReader& reader, std::span<const index::FrameRef> frames, bool only_look)
-      : owner_(reader), frames_(frames), only_look_(only_look) {}
-
-  /// Whether it has failed for that.
-  bool missed() const { return missed_; }
-
-  Status Prepare(uint32_t request) override {
-    if (only_look_) {
-      missed_ = true;
-      return Internal("frames are missing");
-    }
-    if (owner_.objects_ == nullptr) {
-      owner_.objects_ =
-          NewObjectReader(owner_.index_, owner_.meta_, owner_.segment_.header.segment);
-    }
-    // Unwraps the index's key, which may run a command; what is then derived from it is cheap.
-    return owner_.keys_.CipherFor(ChunkOf(request).header).TakeStatus();
-  }
-
-  Status Load(std::span<const FrameRequest>, std::span<const FrameFill> fills,
-              uint64_t* bytes_read) override {
-    std::vector<FrameRead> reads;
-    reads.reserve(fills.size());
-    for (const FrameFill& fill : fills) {
-      reads.push_back({&ChunkOf(fill.request), frames_[fill.request].frame, fill.target});
-    }
-    return owner_.objects_->ReadFrames(reads, owner_.keys_, bytes_read);
-  }
-
- private:
-  const ObjectEntry& ChunkOf(uint32_t request) const {
-    return owner_.segment_.chunks[frames_[request].object];
-  }
-
-  IndexSegmentReader& owner_;
-  std::span<const index::FrameRef> frames_;
-  bool only_look_;
-  bool missed_ = false;
-};
 
 IndexSegmentReader::IndexSegmentReader(Relation index, const MetaPage& meta,
                                        const SegmentEntry& segment,
                                        std::span<const index::ListEntry> lists,
                                        std::span<const uint32_t> dead, ObjectKeys& keys)
-    : index_(index), meta_(meta), segment_(segment), lists_(lists), dead_(dead), keys_(keys) {
+    : index_(index),
+      meta_(meta),
+      segment_(segment),
+      lists_(lists),
+      dead_(dead),
+      frames_(index, meta, segment, keys) {
   recent_.fill({kNoSlot, {}});
 }
 
-/// To requests_.
-Status IndexSegmentReader::Request(std::span<const index::FrameRef> frames) {
-  requests_.resize(frames.size());
-  for (size_t i = 0; i < frames.size(); ++i) {
-    const index::FrameRef& frame = frames[i];
-    if (unlikely(frame.object >= segment_.chunks.size())) return Internal("no such chunk");
-    const ObjectHeader& chunk = segment_.chunks[frame.object].header;
-    requests_[i] = {ObjectKey::Of(chunk.id), frame.frame, KindOf(chunk, frame.frame)};
-  }
-  return {};
-}
-
 Status IndexSegmentReader::Pin(std::span<const index::FrameRef> frames, const uint8_t** addresses) {
-  VDB_RETURN_IF_ERROR(Request(frames));
   if (ahead_ != nullptr) {
-    Loader look(*this, frames, true);
-    Status status = FrameCache::Get().Pin(requests_, look, &pins_, addresses);
-    if (!look.missed()) return status;
+    VDB_ASSIGN_OR_RETURN(const bool cached, frames_.PinCached(frames, &pins_, addresses));
+    if (cached) return {};
     VDB_RETURN_IF_ERROR(FetchAhead(frames));
-    VDB_RETURN_IF_ERROR(Request(frames));
   }
-  Loader loader(*this, frames, false);
-  return FrameCache::Get().Pin(requests_, loader, &pins_, addresses);
+  return frames_.Pin(frames, &pins_, addresses);
 }
 
 void IndexSegmentReader::Follow(size_t segment, index::FramesAhead* ahead) {
-  if (meta_.store == static_cast<uint8_t>(StoreKind::kLocal)) return;
+  if (IsLocal(meta_)) return;
   number_ = segment;
   ahead_ = ahead;
 }
@@ -122,11 +57,9 @@ Status IndexSegmentReader::FetchAhead(std::span<const index::FrameRef> frames) {
     return a.object != b.object ? a.object < b.object : a.frame < b.frame;
   });
   all.erase(std::unique(all.begin(), all.end()), all.end());
-  VDB_RETURN_IF_ERROR(Request(all));
   std::vector<const uint8_t*> addresses(all.size());
   PinSet pins;
-  Loader loader(*this, all, false);
-  return FrameCache::Get().Pin(requests_, loader, &pins, addresses.data());
+  return frames_.Pin(all, &pins, addresses.data());
 }
 
 void IndexSegmentReader::Unpin() noexcept { pins_.Release(); }

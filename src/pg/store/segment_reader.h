@@ -9,8 +9,7 @@
 #include <vector>
 
 #include "index/searcher.h"
-#include "pg/cache/frame_cache.h"
-#include "pg/store/object_reader.h"
+#include "pg/store/segment_frames.h"
 
 namespace vdb::pg {
 
@@ -34,14 +33,12 @@ class IndexSegmentReader final : public index::SegmentReader {
   Result<bool> Tid(uint32_t slot, ItemPointer tid);
 
  private:
-  class Loader;
   struct Recent {
     uint32_t slot;
     ItemPointerData tid;
   };
   static constexpr uint32_t kNoSlot = UINT32_MAX;
 
-  Status Request(std::span<const index::FrameRef> frames);
   Status FetchAhead(std::span<const index::FrameRef> frames);
   /// ereports.
   Buffer ReadTidPage(const ObjectEntry& chunk, uint32_t page);
@@ -51,11 +48,9 @@ class IndexSegmentReader final : public index::SegmentReader {
   const SegmentEntry& segment_;
   std::span<const index::ListEntry> lists_;
   std::span<const uint32_t> dead_;
-  ObjectKeys& keys_;
-  BlockNumber blocks_ = 0;                 // of the relation, when last looked
-  std::unique_ptr<ObjectReader> objects_;  // from the first frame that has to be read
+  BlockNumber blocks_ = 0;  // of the relation, when last looked
+  SegmentFrames frames_;
   PinSet pins_;
-  std::vector<FrameRequest> requests_;
   // Of a remote store alone: a miss there costs a round trip, so what will be missing soon comes
   // along.
   index::FramesAhead* ahead_ = nullptr;

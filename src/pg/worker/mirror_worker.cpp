@@ -3,19 +3,17 @@
 #include "pg/worker/mirror_worker.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <type_traits>
 
 #include "pg/catalog/mirror.h"
 #include "pg/catalog/mirror_sync.h"
 #include "pg/guard.h"
-#include "pg/worker/worker_segment.h"
+#include "pg/worker/registration.h"
 
 extern "C" {
 #include "access/xact.h"
 #include "pgstat.h"
-#include "postmaster/bgworker.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 
@@ -53,14 +51,7 @@ void Add(Oid index, Order* order) {
 /// ereports no ERROR: it may be too late for one.
 void Start(Order order) {
   order.database = MyDatabaseId;
-  BackgroundWorker worker = {};
-  std::snprintf(worker.bgw_name, sizeof(worker.bgw_name), "vdb_ext mirror for PID %d", MyProcPid);
-  strlcpy(worker.bgw_type, "vdb_ext mirror", sizeof(worker.bgw_type));
-  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-  worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-  worker.bgw_restart_time = BGW_NEVER_RESTART;
-  strlcpy(worker.bgw_library_name, kWorkerLibrary, sizeof(worker.bgw_library_name));
-  strlcpy(worker.bgw_function_name, kMirrorFunction, sizeof(worker.bgw_function_name));
+  BackgroundWorker worker = DescribeWorker("vdb_ext mirror", kMirrorFunction);
   std::memcpy(worker.bgw_extra, &order, sizeof(order));
   if (!RegisterDynamicBackgroundWorker(&worker, nullptr)) {
     ereport(LOG, (errmsg("no background worker is left to bring \"vdb.manifest\" up to date"),

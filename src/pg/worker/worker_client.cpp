@@ -2,10 +2,10 @@
 
 #include "pg/worker/worker_client.h"
 
-#include <cstdio>
 #include <cstring>
 
 #include "pg/guard.h"
+#include "pg/worker/registration.h"
 #include "pg/worker/worker_segment.h"
 
 namespace vdb::pg {
@@ -47,14 +47,7 @@ WorkerClient::WorkerClient() {
     shm_mq_set_sender(requests, MyProc);
     shm_mq_set_receiver(answers, MyProc);
 
-    BackgroundWorker worker = {};
-    std::snprintf(worker.bgw_name, sizeof(worker.bgw_name), "vdb_ext worker for PID %d", MyProcPid);
-    strlcpy(worker.bgw_type, "vdb_ext worker", sizeof(worker.bgw_type));
-    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-    worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-    worker.bgw_restart_time = BGW_NEVER_RESTART;
-    strlcpy(worker.bgw_library_name, kWorkerLibrary, sizeof(worker.bgw_library_name));
-    strlcpy(worker.bgw_function_name, kWorkerFunction, sizeof(worker.bgw_function_name));
+    BackgroundWorker worker = DescribeWorker("vdb_ext worker", kWorkerFunction);
     worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment_));
     worker.bgw_notify_pid = MyProcPid;
     // Its handle outlives the memory of queries, which goes before resource owners are released.

@@ -27,6 +27,5 @@ struct WorkerSegment {
 static_assert(std::is_trivially_copyable_v<WorkerSegment>);
 
 inline constexpr char kWorkerFunction[] = "vdb_worker_main";
-inline constexpr char kWorkerLibrary[] = "vdb_ext";
 
 }  // namespace vdb::pg
