@@ -21,8 +21,10 @@ Breaker::Permit Breaker::Ask(int64_t now_ms, int64_t probe_ms) noexcept {
   return Permit::kProbe;
 }
 
-void Breaker::Answered() noexcept {
+void Breaker::Answered(int64_t now_ms) noexcept {
   // The usual case writes nothing: the line stays shared between processors.
+  if (now_ms - answered_ms_.load(std::memory_order_relaxed) >= kAnsweredMs)
+    answered_ms_.store(now_ms);
   if (failures_.load(std::memory_order_relaxed) != 0) failures_.store(0);
   if (probing_.load(std::memory_order_relaxed) != 0) probing_.store(0);
   if (open_until_ms_.load(std::memory_order_relaxed) != 0) open_until_ms_.store(0);

@@ -15,6 +15,11 @@ bool ExchangeRun::Step() {
   if (undoing_) return ended_ = call_->done();
   if (call_ == nullptr) {
     if (ready_ms_ > MonotonicMs()) return false;
+    // An upload is worth waiting for, a search is not.
+    if (const int64_t wait = permission_.WaitMs(deadline_); wait > 0) {
+      ready_ms_ = MonotonicMs() + wait;
+      return false;
+    }
     status_ = Begin();
     if (!status_.ok()) return Undo();
     return ended_ = !request_.has_value();
@@ -71,7 +76,7 @@ Status ExchangeRun::Judged() {
 }
 
 Status ExchangeRun::Fail(const Verdict& verdict) {
-  if (verdict.outage) permission_.Failed();
+  if (verdict.outage) permission_.Failed(verdict.timed_out);
   Status status = StoreError(verdict.code, context_->name, object_, verdict.what);
   return verdict.code == Code::kUnavailable ? Status(std::move(status).Retryable()) : status;
 }

@@ -99,6 +99,8 @@ const char* Describe(HttpError error) {
       return "it sent other bytes than those asked for";
     case HttpError::kTooLarge:
       return "it sent too much";
+    case HttpError::kDescriptors:
+      return "no descriptors are left for connections to it";
     case HttpError::kOther:
       break;
   }
@@ -232,8 +234,20 @@ bool HttpCall::IsRange() const {
   return request_.range.has_value() && (reply_.status == 200 || reply_.status == 206);
 }
 
+template <class Take>
+size_t HttpCall::Taken(size_t bytes, const Take& take) noexcept {
+  // No exception may pass curl's frames, and memory may end anywhere.
+  try {
+    return take() ? bytes : 0;
+  } catch (...) {
+    error_ = HttpError::kOther;
+    return 0;
+  }
+}
+
 size_t HttpCall::OnHeader(char* data, size_t size, size_t count, void* call) {
-  return static_cast<HttpCall*>(call)->TakeHeader({data, size * count}) ? size * count : 0;
+  auto* const self = static_cast<HttpCall*>(call);
+  return self->Taken(size * count, [&] { return self->TakeHeader({data, size * count}); });
 }
 
 bool HttpCall::TakeHeader(std::string_view line) {
@@ -260,8 +274,9 @@ bool HttpCall::TakeHeader(std::string_view line) {
 }
 
 size_t HttpCall::OnBody(char* data, size_t size, size_t count, void* call) {
+  auto* const self = static_cast<HttpCall*>(call);
   const std::span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(data), size * count);
-  return static_cast<HttpCall*>(call)->TakeBody(bytes) ? size * count : 0;
+  return self->Taken(bytes.size(), [&] { return self->TakeBody(bytes); });
 }
 
 bool HttpCall::TakeBody(std::span<const uint8_t> bytes) {
@@ -353,7 +368,7 @@ int HttpCall::OnSeek(void* call, curl_off_t offset, int origin) {
   return CURL_SEEKFUNC_OK;
 }
 
-void HttpCall::Finish(CURLcode code) {
+void HttpCall::Finish(CURLcode code, bool no_descriptor) {
   done_ = true;
   finished_us_ = NowUs();
   long connects = 0;
@@ -362,10 +377,16 @@ void HttpCall::Finish(CURLcode code) {
   if (error_ != HttpError::kNone) return;
   if (!complete_ && code != CURLE_OK) {
     // Curl's own text of the error may repeat what the server sent; its text for the code does not.
-    Fail(ErrorOf(code), curl_easy_strerror(code));
+    HttpError error = ErrorOf(code);
+    if (error == HttpError::kConnect && no_descriptor) error = HttpError::kDescriptors;
+    Fail(error, curl_easy_strerror(code));
     return;
   }
-  if (!IsRange()) return;
+  if (!request_.range.has_value() || reply_.status < 200 || reply_.status >= 300) return;
+  if (!IsRange()) {
+    Fail(HttpError::kWrongRange, StrCat("HTTP ", reply_.status));
+    return;
+  }
   if (!range_checked_ && !CheckRange()) return;
   if (range_filled_ != request_.range->target.size())
     Fail(HttpError::kReset, "the body is too short");

@@ -39,13 +39,17 @@ class HttpCall {
   HttpCall(HttpRequest request, CURLM* multi);
   /// Sets the easy handle up. Errors: kResourceExhausted, kInternal.
   Status Prepare(const HttpOptions& options, Deadline deadline);
-  void Finish(CURLcode code);
+  /// no_descriptor: one was asked for in vain since the call began.
+  void Finish(CURLcode code, bool no_descriptor);
 
   template <class Value>
   void Set(CURLoption option, Value value);
   void SetBody();
   Status SetHeaders();
 
+  /// What a callback that takes `bytes` answers.
+  template <class Take>
+  size_t Taken(size_t bytes, const Take& take) noexcept;
   static size_t OnHeader(char* data, size_t size, size_t count, void* call);
   static size_t OnBody(char* data, size_t size, size_t count, void* call);
   static size_t OnRead(char* data, size_t size, size_t count, void* call);

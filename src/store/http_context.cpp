@@ -9,6 +9,8 @@ namespace {
 
 // A probe that waits for a long upload must not keep everybody out for as long.
 constexpr int64_t kLongestProbeMs = 30'000;
+// Who gives up sooner has not found out whether the store answers.
+constexpr int64_t kShortestOutageMs = 1000;
 
 }  // namespace
 
@@ -28,6 +30,7 @@ Status Permission::Ask(std::string_view object, Deadline deadline) {
   Breaker& breaker = context_->state->breaker;
   const int64_t now = MonotonicMs();
   permit_ = breaker.Ask(now, std::min(deadline.RemainingMs(), kLongestProbeMs));
+  asked_ms_ = now;
   if (permit_ != Breaker::Permit::kNo) return {};
   Count(context_->state->not_asked);
   return StoreError(Code::kUnavailable, context_->name, object,
@@ -39,12 +42,22 @@ Status Permission::Ask(std::string_view object, Deadline deadline) {
 void Permission::Answered() {
   if (answered_) return;
   answered_ = true;
-  context_->state->breaker.Answered();
+  context_->state->breaker.Answered(MonotonicMs());
 }
 
-void Permission::Failed() {
+int64_t Permission::WaitMs(Deadline deadline) const {
+  if (permit_ != Breaker::Permit::kNo) return 0;
+  const int64_t open = context_->state->breaker.OpenMs(MonotonicMs());
+  return open < deadline.RemainingMs() ? open : 0;
+}
+
+void Permission::Failed(bool timed_out) {
   if (answered_) return;
-  context_->state->breaker.Failed(MonotonicMs());
+  Breaker& breaker = context_->state->breaker;
+  const int64_t now = MonotonicMs();
+  if (timed_out && now - asked_ms_ < kShortestOutageMs) return;
+  if (breaker.AnsweredSince(asked_ms_)) return;
+  breaker.Failed(now);
   // The breaker knows: nothing is abandoned.
   answered_ = true;
 }

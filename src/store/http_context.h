@@ -39,14 +39,18 @@ class Permission {
   /// Errors: kUnavailable at once when the store has just been found not to answer.
   Status Ask(std::string_view object, Deadline deadline);
   void Answered();
-  /// The operation fails because the store does not answer. Of one that it has answered before,
-  /// this says nothing.
-  void Failed();
+  /// The time in ms that it makes sense to wait before asking; 0: none, or the deadline comes
+  /// first.
+  int64_t WaitMs(Deadline deadline) const;
+  /// The operation fails because the store does not answer. The breaker opens unless the store has
+  /// answered it, or somebody else meanwhile, or it had so little time that this says nothing.
+  void Failed(bool timed_out);
 
  private:
   HttpContext* context_;
   Breaker::Permit permit_ = Breaker::Permit::kNo;
   bool answered_ = false;
+  int64_t asked_ms_ = 0;
 };
 
 }  // namespace vdb::store

@@ -116,8 +116,9 @@ void HttpDriver::Collect() {
     const CURLcode code = message->data.result;
     void* call = nullptr;
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
-    static_cast<HttpCall*>(call)->Finish(code);
+    static_cast<HttpCall*>(call)->Finish(code, refused_);
   }
+  refused_ = false;
 }
 
 int HttpDriver::OnSocket(CURL* /*easy*/, curl_socket_t fd, int what, void* driver,
@@ -151,12 +152,18 @@ int HttpDriver::OnTimer(CURLM* /*multi*/, long timeout_ms, void* driver) {
 }
 
 curl_socket_t HttpDriver::OnOpen(void* driver, curlsocktype /*purpose*/, curl_sockaddr* address) {
-  DescriptorBudget* budget = static_cast<HttpDriver*>(driver)->options_.descriptors;
-  if (budget != nullptr && !budget->Take()) return CURL_SOCKET_BAD;
+  auto* const self = static_cast<HttpDriver*>(driver);
+  DescriptorBudget* const budget = self->options_.descriptors;
+  if (budget != nullptr && !budget->Take()) {
+    self->refused_ = true;
+    return CURL_SOCKET_BAD;
+  }
   // Programs that the server runs must not inherit a connection to a store.
   const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-  if (fd < 0 && budget != nullptr) budget->Give();
-  return fd < 0 ? CURL_SOCKET_BAD : fd;
+  if (fd >= 0) return fd;
+  self->refused_ = errno == EMFILE || errno == ENFILE;
+  if (budget != nullptr) budget->Give();
+  return CURL_SOCKET_BAD;
 }
 
 int HttpDriver::OnClose(void* driver, curl_socket_t fd) {

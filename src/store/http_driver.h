@@ -73,6 +73,7 @@ class HttpDriver {
   Descriptor epoll_;
   Descriptor timer_;
   int budgeted_ = 0;
+  bool refused_ = false;  // a descriptor, since the last Collect
   CURLM* multi_ = nullptr;
 };
 

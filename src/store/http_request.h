@@ -56,8 +56,9 @@ enum class HttpError : uint8_t {
   kTls,          // TLS: anything else
   kReset,        // the connection broke, or the body ended too early
   kTimeout,
-  kWrongRange,  // not the stretch, or not the object, that was asked for
-  kTooLarge,    // a longer body than allowed
+  kWrongRange,   // not the stretch, or not the object, that was asked for
+  kTooLarge,     // a longer body than allowed
+  kDescriptors,  // this process may open no more
   kOther,
 };
 inline constexpr size_t kHttpErrors = static_cast<size_t>(HttpError::kOther) + 1;

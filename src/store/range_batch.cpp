@@ -59,7 +59,7 @@ Status RangeBatch::Run() {
       }
     }
     if (left_ > 0 && deadline_.Expired()) {
-      permission_.Failed();
+      permission_.Failed(true);
       const Fetch& fetch = flying_.empty() ? *waiting_.front() : *flying_.front();
       return Error(fetch, Code::kUnavailable, Describe(HttpError::kTimeout));
     }
@@ -191,7 +191,7 @@ Result<bool> RangeBatch::Handle(Fetch& fetch) {
   }
   const std::optional<int> delay = fetch.tries.Next(verdict);
   if (!delay.has_value() || *delay >= deadline_.RemainingMs()) {
-    if (verdict.outage) permission_.Failed();
+    if (verdict.outage) permission_.Failed(verdict.timed_out);
     return Error(fetch, verdict.code, verdict.what);
   }
   Count(context_->state->retries);

@@ -23,7 +23,7 @@ int RetryAfterMs(const HttpReply& reply) {
 }
 
 Verdict OfError(const HttpCall& call) {
-  Verdict verdict{Verdict::Kind::kRetry, Code::kUnavailable, Describe(call.error()), true, 0};
+  Verdict verdict{Verdict::Kind::kRetry, Code::kUnavailable, Describe(call.error()), true};
   if (!call.error_detail().empty()) verdict.what += ": " + call.error_detail();
   switch (call.error()) {
     case HttpError::kReset:
@@ -38,6 +38,13 @@ Verdict OfError(const HttpCall& call) {
     case HttpError::kTooLarge:
       verdict.kind = Verdict::Kind::kRefused;
       verdict.code = Code::kCorruption;
+      verdict.outage = false;
+      break;
+    case HttpError::kTimeout:
+      verdict.timed_out = true;
+      break;
+    case HttpError::kDescriptors:
+      verdict.code = Code::kResourceExhausted;
       verdict.outage = false;
       break;
     case HttpError::kOther:
@@ -85,7 +92,7 @@ Refusal RefusalOf(int status) {
 }
 
 Verdict OfStatus(const HttpReply& reply, Refusal refusal) {
-  Verdict verdict{Verdict::Kind::kRefused, Code::kUnavailable, {}, false, 0};
+  Verdict verdict{Verdict::Kind::kRefused, Code::kUnavailable, {}};
   const char* what = "refused";
   switch (refusal) {
     case Refusal::kAuthorization:

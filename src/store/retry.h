@@ -24,8 +24,9 @@ struct Verdict {
   };
   Kind kind = Kind::kAnswer;
   Code code = Code::kOk;
-  std::string what;        // what went wrong, for a message
-  bool outage = false;     // the store does not answer: for the breaker
+  std::string what;     // what went wrong, for a message
+  bool outage = false;  // the store does not answer: for the breaker
+  bool timed_out = false;
   int retry_after_ms = 0;  // that the server asked for
 };
 

@@ -169,8 +169,14 @@ Status S3Store::List(std::string_view prefix,
     if (!token.empty()) query = "continuation-token=" + EscapeQuery(token) + "&";
     query += "list-type=2&max-keys=1000&prefix=" + EscapeQuery(StrCat(options_.prefix, prefix));
     std::vector<ListedObject> page;
-    VDB_ASSIGN_OR_RETURN(token, ListPage(query, &page, deadline));
-    for (const ListedObject& object : page) VDB_RETURN_IF_ERROR(found(object));
+    VDB_ASSIGN_OR_RETURN(std::string next, ListPage(query, &page, deadline));
+    if (!next.empty() && next == token)
+      return StoreError(Code::kUnavailable, this->name(), "", "its list does not end");
+    token = std::move(next);
+    for (const ListedObject& object : page) {
+      // What was not asked for might be removed by who asked.
+      if (object.name.starts_with(prefix)) VDB_RETURN_IF_ERROR(found(object));
+    }
   } while (!token.empty());
   return {};
 }

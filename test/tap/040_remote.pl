@@ -113,6 +113,14 @@ sub a_store
 	$standin->up;
 	wait_until_it_answers($kind, $right);
 
+	# Who has no patience has found out nothing for the others.
+	cold();
+	$standin->set(latency_ms => 100);
+	(undef, undef, $err) = try_answer(0, 1, "SET vdb.request_timeout = '20ms';");
+	like($err, qr/ERROR:.*"$kind"/, "$kind: an impatient session");
+	is(answer(0, 1), join(';', (split /;/, $right)[ 0 .. 1 ]), "$kind: and one that is not");
+	$standin->set(latency_ms => 0);
+
 	# Many sessions want the same bytes: each is fetched once.
 	cold();
 	answer(0, 0);
@@ -168,6 +176,18 @@ sub wait_until_it_answers
 
 my $portal = VdbStandin->start('s5_portal.py', '--token', 'sesame', '--allow-delete', '--wire');
 a_store('s5', $portal, "type 's5', url '$portal->{url}'", "auth_token 'sesame'");
+
+# A token in a file: when it has been replaced, the same session uses the new one.
+{
+	my $token = PostgreSQL::Test::Utils::tempdir() . '/token';
+	append_to_file($token, 'old');
+	$node->safe_psql('postgres', q{ALTER USER MAPPING FOR CURRENT_USER SERVER s5 OPTIONS (DROP auth_token)});
+	$node->safe_psql('postgres', "ALTER USER MAPPING FOR CURRENT_USER SERVER s5 OPTIONS (ADD auth_token_file '$token')");
+	my ($code, $out, $err) = $node->psql('postgres', qq{SELECT bool_and(ok) FROM vdb.store_check('s5');
+\\! printf sesame > $token
+SELECT bool_and(ok) FROM vdb.store_check('s5');}, on_error_stop => 0);
+	is($out, "f\nt", 's5: a token in a file, replaced');
+}
 undef $portal;
 
 SKIP:

@@ -153,6 +153,9 @@ TEST_F(HttpTest, WrongRangesAreNoticed) {
   EXPECT_EQ(error(200, {}, 999'999), HttpError::kWrongRange);
   EXPECT_EQ(error(200, {}, 1'000'001), HttpError::kWrongRange);
   EXPECT_EQ(error(200, {}, 0), HttpError::kWrongRange);
+  // Successes that bring no bytes.
+  for (const int status : {201, 202, 203, 204, 207})
+    EXPECT_EQ(error(status, {}, 0), HttpError::kWrongRange) << status;
 }
 
 TEST_F(HttpTest, RefusalsKeepTheirFirstWords) {
@@ -241,13 +244,15 @@ TEST_F(HttpTest, OnlyTheProtocolsAllowed) {
   EXPECT_EQ(server.requests(), 0);
 }
 
+class Budget : public DescriptorBudget {
+ public:
+  int taken = 0, limit = 100;
+  bool Take() override { return taken < limit && ++taken > 0; }
+  void Give() override { --taken; }
+};
+
 TEST_F(HttpTest, CancelsLeaveNothingBehind) {
-  class Budget : public DescriptorBudget {
-   public:
-    int taken = 0, limit = 100;
-    bool Take() override { return taken < limit && ++taken > 0; }
-    void Give() override { --taken; }
-  } budget;
+  Budget budget;
   options_.descriptors = &budget;
   HttpServer server([](const ServerRequest&) { return ServerReply{.delay_ms = 5000}; });
   HttpRequest request;
@@ -268,7 +273,7 @@ TEST_F(HttpTest, CancelsLeaveNothingBehind) {
   EXPECT_EQ(budget.taken, 0);
   waiter_.cancelled = false;
   budget.limit = 2;
-  EXPECT_EQ(Run(request)->error(), HttpError::kConnect);
+  EXPECT_EQ(Run(request)->error(), HttpError::kDescriptors) << "not the server's fault";
   budget.limit = 1;
   EXPECT_EQ(HttpDriver::Make(options_, &waiter_).status().code(), Code::kResourceExhausted);
   driver_.reset();

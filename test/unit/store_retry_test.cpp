@@ -32,7 +32,7 @@ TEST(Breaker, OneTriesWhileTheOthersFailAtOnce) {
   EXPECT_EQ(breaker->Ask(2000, 500), Permit::kProbe);
   EXPECT_EQ(breaker->state(2000), Breaker::State::kProbing);
   EXPECT_EQ(breaker->Ask(2000, 500), Permit::kNo);
-  breaker->Answered();
+  breaker->Answered(2000);
   EXPECT_EQ(breaker->state(2000), Breaker::State::kClosed);
   EXPECT_EQ(breaker->Ask(2001, 500), Permit::kYes);
 }
@@ -46,7 +46,7 @@ TEST(Breaker, StaysOpenLongerEachTimeUpToALimit) {
     now += open;
     EXPECT_EQ(breaker->Ask(now, 500), Breaker::Permit::kProbe);
   }
-  breaker->Answered();
+  breaker->Answered(2000);
   breaker->Failed(now);
   EXPECT_EQ(breaker->OpenMs(now), 1000) << "an answer begins anew";
 }
@@ -120,11 +120,12 @@ TEST(Tries, ThreeWithGrowingVariedDelays) {
 TEST(Tries, OnlyWhatMayHelp) {
   SplitMix64 random(1);
   Tries tries(&random);
-  EXPECT_FALSE(tries.Next({Verdict::Kind::kRefused, Code::kPermission, "", false, 0}).has_value());
-  const Verdict closed{Verdict::Kind::kRetryAtOnce, Code::kUnavailable, "", true, 0};
+  EXPECT_FALSE(tries.Next({Verdict::Kind::kRefused, Code::kPermission, ""}).has_value());
+  const Verdict closed{Verdict::Kind::kRetryAtOnce, Code::kUnavailable, "", true};
   EXPECT_EQ(tries.Next(closed), 0);
   EXPECT_GE(tries.Next(closed).value(), 50) << "at once only once";
-  const Verdict later{Verdict::Kind::kRetry, Code::kUnavailable, "", true, 3000};
+  Verdict later{Verdict::Kind::kRetry, Code::kUnavailable, "", true};
+  later.retry_after_ms = 3000;
   EXPECT_EQ(tries.Next(later), 3000) << "as the server asks";
 }
 

@@ -83,6 +83,15 @@ TEST_F(S3Test, ListsOfSeveralPages) {
   EXPECT_EQ(count, 7);
   FailNext("GET", {.body = "<html>"});
   EXPECT_EQ(s3_.store().List("", counting, Soon()).code(), Code::kUnavailable);
+  // What was not asked for; a list without an end.
+  const std::string stranger =
+      "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t"
+      "</NextContinuationToken><Contents><Key>p/b/1</Key><Size>1</Size></Contents>"
+      "</ListBucketResult>";
+  count = 0;
+  FailNext("GET", {.body = stranger}, 1000);
+  EXPECT_EQ(s3_.store().List("a/", counting, Soon()).code(), Code::kUnavailable);
+  EXPECT_EQ(count, 0);
 }
 
 TEST_F(S3Test, TemporaryCredentialsAndUnsignedBodies) {
@@ -156,8 +165,12 @@ TEST_F(S3Test, AnOutageCostsOneTimeout) {
   const ObjectRef ref = Put("o", bytes_);
   Bytes target(10);
   s3_.server.fault = [](const ServerRequest&) { return ServerReply{.delay_ms = 20'000}; };
-  const Deadline patience = Deadline::After(2000);
+  const Deadline patience = Deadline::After(5000);
   EXPECT_EQ(GetRange(s3_.store(), {&ref, 0, target}, Deadline::After(200)).code(),
+            Code::kUnavailable);
+  EXPECT_EQ(s3_.state->breaker.state(MonotonicMs()), Breaker::State::kClosed)
+      << "who gives up at once has found nothing out";
+  EXPECT_EQ(GetRange(s3_.store(), {&ref, 0, target}, Deadline::After(1100)).code(),
             Code::kUnavailable);
   EXPECT_FALSE(patience.Expired());
   // Others, in other processes, share the state and nothing else.
@@ -170,10 +183,33 @@ TEST_F(S3Test, AnOutageCostsOneTimeout) {
   EXPECT_TRUE(refused.retryable());
   EXPECT_NE(refused.message().find("not asked again"), std::string::npos) << refused.message();
   EXPECT_FALSE(at_once.Expired());
+  // An upload waits until the store is asked again, and with it those who come then.
   s3_.server.fault = nullptr;
-  PollWaiter().Wait(-1, 1050).ok();
+  EXPECT_TRUE(PutOne(other.store(), RefOf("p", bytes_), bytes_).ok());
   EXPECT_TRUE(GetRange(other.store(), {&ref, 0, target}, Soon()).ok());
   EXPECT_TRUE(GetRange(s3_.store(), {&ref, 0, target}, Soon()).ok());
+}
+
+TEST_F(S3Test, OneObjectIsNoOutage) {
+  const ObjectRef ref = Put("o", bytes_), hung = Put("hung", bytes_);
+  s3_.server.fault = [](const ServerRequest& request) -> std::optional<ServerReply> {
+    if (request.Path().find("hung") == std::string::npos) return std::nullopt;
+    return ServerReply{.delay_ms = 20'000};
+  };
+  Bytes target(10), other_target(10);
+  std::thread others([&] {
+    S3Fixture other;
+    other.options.endpoint = s3_.server.Url();
+    other.options.store.state = s3_.state.get();
+    for (int i = 0; i < 24; ++i) {
+      EXPECT_TRUE(GetRange(other.store(), {&ref, 0, other_target}, Soon()).ok());
+      PollWaiter().Wait(-1, 50).ok();
+    }
+  });
+  EXPECT_EQ(GetRange(s3_.store(), {&hung, 0, target}, Deadline::After(1100)).code(),
+            Code::kUnavailable);
+  others.join();
+  EXPECT_EQ(s3_.state->breaker.state(MonotonicMs()), Breaker::State::kClosed);
 }
 
 TEST_F(S3Test, SlowRequestsAreHedgedWithinLimits) {

@@ -194,8 +194,10 @@ index::Routing OpenedIndex::PinRouting(Relation index, size_t i, PinSet* pins) {
   const auto prepare = [&] { return keys_.CipherFor(segment.entry.routing.header).TakeStatus(); };
   const uint8_t* image = nullptr;
   Status status = FrameCache::Get().PinImage(ObjectKey::Of(segment.entry.routing.header.id),
-                                             segment.image_bytes, build, pins, &image, prepare);
+                                             segment.image_bytes, build, pins, &image, prepare,
+                                             PatienceFor(meta_));
   if (!status.ok()) {
+    status = NameIndexOfWait(index, std::move(status));
     if (status.code() != Code::kCorruption) throw StatusError{std::move(status)};
     ThrowIfError(Corruption(std::string("index \"") + RelationGetRelationName(index) +
                             "\", routing object: " + status.message())

@@ -119,25 +119,41 @@ void FrameCache::Publish(uint32_t slot, PinSet* pins) {
   EndClaim(arena_, slot);
 }
 
-void FrameCache::Wait(uint32_t slot, uint32_t generation) {
+Status FrameCache::Wait(uint32_t slot, uint32_t generation, int patience_ms) {
   FrameHeader& header = arena_.headers[slot];
   const auto ended = [&header, generation] {
     return (pg_atomic_read_u64(&header.state) & kLoading) == 0 ||
            pg_atomic_read_u32(&header.generation) != generation;
   };
-  if (ended()) return;
+  if (ended()) return {};
+  bool in_time = true;
   instr_time start, time;
   INSTR_TIME_SET_CURRENT(start);
   Call([&] {
     ConditionVariable* const turnstile = arena_.TurnstileOf(slot);
     ConditionVariablePrepareToSleep(turnstile);
-    while (!ended()) ConditionVariableSleep(turnstile, PG_WAIT_EXTENSION);
+    while (in_time && !ended()) {
+      if (patience_ms < 0) {
+        ConditionVariableSleep(turnstile, PG_WAIT_EXTENSION);
+        continue;
+      }
+      // Each sleep anew: the turnstile turns for others, too.
+      INSTR_TIME_SET_CURRENT(time);
+      INSTR_TIME_SUBTRACT(time, start);
+      const double left_ms = patience_ms - INSTR_TIME_GET_MILLISEC(time);
+      in_time = left_ms > 0;
+      if (in_time)
+        ConditionVariableTimedSleep(turnstile, static_cast<long>(left_ms) + 1, PG_WAIT_EXTENSION);
+    }
     ConditionVariableCancelSleep();
   });
   INSTR_TIME_SET_CURRENT(time);
   INSTR_TIME_SUBTRACT(time, start);
   local_.Count(kWaits);
   local_.Count(kWaitMicroseconds, INSTR_TIME_GET_MICROSEC(time));
+  if (in_time) return {};
+  return {Code::kUnavailable,
+          StrCat("another session has not read index frames within ", patience_ms, " ms")};
 }
 
 /// A call of Pin that has misses.
@@ -211,7 +227,7 @@ Status FrameCache::PinMissing(Batch& batch) {
     ClaimMissing(batch);
     VDB_RETURN_IF_ERROR(Load(batch));
     if (batch.loading.empty()) return {};
-    WaitForOthers(batch);
+    VDB_RETURN_IF_ERROR(WaitForOthers(batch));
     if (batch.missing.empty()) return {};
   }
 }
@@ -349,12 +365,14 @@ Status FrameCache::Load(Batch& batch) {
   return {};
 }
 
-void FrameCache::WaitForOthers(Batch& batch) {
+Status FrameCache::WaitForOthers(Batch& batch) {
   // The pins of this call go, so that others can have the frames; what others read for us stays in
   // the cache by its merit. There are no claims any more, so whoever we wait for does not wait for
   // us.
   local_.ReleaseFrom(batch.pins, batch.first_pin);
-  for (const Batch::Loading& loading : batch.loading) Wait(loading.slot, loading.generation);
+  for (const Batch::Loading& loading : batch.loading) {
+    VDB_RETURN_IF_ERROR(Wait(loading.slot, loading.generation, batch.loader.PatienceMs()));
+  }
   batch.missing.clear();
   for (size_t i = 0; i < batch.requests.size(); ++i) {
     if (batch.is_private[i]) continue;
@@ -362,6 +380,7 @@ void FrameCache::WaitForOthers(Batch& batch) {
     batch.out[i] = TryPin(KeyOf(request.object, request.frame), request.kind, batch.pins);
     if (batch.out[i] == nullptr) batch.missing.push_back(static_cast<uint32_t>(i));
   }
+  return {};
 }
 
 }  // namespace vdb::pg

@@ -69,6 +69,9 @@ class FrameLoader {
   /// Called before any frame is claimed, with one request that is missing: whatever may take long
   /// or fail and is not the reading itself, such as getting a key.
   virtual Status Prepare(uint32_t request) = 0;
+  /// How long others may take to read frames that are wanted here, in ms; less than 0: as long as
+  /// they do.
+  virtual int PatienceMs() const { return -1; }
   /// Fills all of them and adds the stored bytes read to *bytes_read. May throw ErrorPending; must
   /// not call the cache.
   virtual Status Load(std::span<const FrameRequest> requests, std::span<const FrameFill> fills,
@@ -121,8 +124,8 @@ class FrameCache {
   /// read by `loader`: in one call all that no other backend is reading, before waiting for those
   /// that one is. While it waits it holds no pin of this call.
   /// On a failure nothing of this call stays pinned. May throw ErrorPending.
-  /// Errors: the loader's; kResourceExhausted: the arena is full of pinned frames and so is the
-  /// private memory that a backend may use instead.
+  /// Errors: the loader's; kUnavailable: others took too long; kResourceExhausted: the arena is
+  /// full of pinned frames and so is the private memory that a backend may use instead.
   Status Pin(std::span<const FrameRequest> requests, FrameLoader& loader, PinSet* pins,
              const uint8_t** out);
 
@@ -134,10 +137,11 @@ class FrameCache {
   /// built from. Built once for all backends; those that come meanwhile wait. Where no run of
   /// frames can be had, it is built in private memory, and the last such is kept.
   /// prepare: called before anything is claimed when the image has to be built or waited for, like
-  /// FrameLoader::Prepare; may be empty.
+  /// FrameLoader::Prepare; may be empty. patience_ms: as FrameLoader::PatienceMs.
   /// May throw ErrorPending. Errors: prepare's and the builder's.
   Status PinImage(const ObjectKey& object, size_t bytes, const ImageBuilder& builder, PinSet* pins,
-                  const uint8_t** image, const std::function<Status()>& prepare = {});
+                  const uint8_t** image, const std::function<Status()>& prepare = {},
+                  int patience_ms = -1);
 
   /// Frames that it holds at most.
   size_t capacity() const;
@@ -163,14 +167,14 @@ class FrameCache {
   Found FindLocked(const Key& key, FrameKind kind, PinSet* pins, uint32_t* slot);
   void LinkLocked(uint32_t slot, const Key& key, FrameKind kind);
   void Publish(uint32_t slot, PinSet* pins);
-  void Wait(uint32_t slot, uint32_t generation);
+  Status Wait(uint32_t slot, uint32_t generation, int patience_ms);
 
   Status PinMissing(Batch& batch);
   void TakeFrames(Batch& batch);
   engine::S3Fifo::Verdict Judge(uint32_t slot, engine::S3Fifo::Queue queue) const;
   void ClaimMissing(Batch& batch);
   Status Load(Batch& batch);
-  void WaitForOthers(Batch& batch);
+  Status WaitForOthers(Batch& batch);
 
   // image.cpp
   uint32_t TakeImageSlot();

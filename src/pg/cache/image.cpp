@@ -19,7 +19,7 @@ constexpr int kRunAttempts = 3;
 
 Status FrameCache::PinImage(const ObjectKey& object, size_t bytes, const ImageBuilder& builder,
                             PinSet* pins, const uint8_t** image,
-                            const std::function<Status()>& prepare) {
+                            const std::function<Status()>& prepare, int patience_ms) {
   local_.Reserve(pins, 1);
   const Key key = KeyOf(object, kImageFrame);
   const uint64_t n_frames = (bytes + kFrameBytes - 1) / kFrameBytes;
@@ -61,7 +61,7 @@ Status FrameCache::PinImage(const ObjectKey& object, size_t bytes, const ImageBu
       return {};
     }
     if (found == Found::kLoading) {
-      Wait(other, generation);
+      VDB_RETURN_IF_ERROR(Wait(other, generation, patience_ms));
       continue;
     }
     // The key is ours before frames are evicted for it: a hundred backends that open an index at

@@ -19,8 +19,9 @@ namespace vdb::pg {
 namespace {
 
 // As store::HttpError and store::Refusal number them.
-constexpr const char* kErrorNames[] = {"none",  "resolve", "connect",     "certificate", "tls",
-                                       "reset", "timeout", "wrong_range", "too_large",   "other"};
+constexpr const char* kErrorNames[] = {"none",      "resolve",     "connect", "certificate",
+                                       "tls",       "reset",       "timeout", "wrong_range",
+                                       "too_large", "descriptors", "other"};
 static_assert(std::size(kErrorNames) == store::kHttpErrors);
 constexpr const char* kRefusalNames[] = {"authorization", "missing", "conflict", "body_too_large",
                                          "too_many",      "server",  "refused"};

@@ -2,9 +2,13 @@
 
 #include "pg/catalog/store_server.h"
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <climits>
 #include <cstring>
 #include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -121,9 +125,37 @@ ForeignServer* UsableServer(Oid server_oid, Oid role) {
   return server;
 }
 
+/// A file that holds a secret, as it was when the secret was read: it may be replaced at any time.
+struct SecretFile {
+  std::string path;
+  struct stat found;
+
+  bool IsSame() const {
+    struct stat now;
+    return stat(path.c_str(), &now) == 0 && now.st_ino == found.st_ino &&
+           now.st_size == found.st_size && now.st_mtim.tv_sec == found.st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == found.st_mtim.tv_nsec;
+  }
+};
+
+/// Of a mapping. Throws.
+std::vector<SecretFile> SecretFilesOf(Oid server, Oid role) {
+  std::vector<SecretFile> files;
+  const std::vector<store::Option> options =
+      ViewOptions(Call([&] { return MappingOptions(server, role); }));
+  for (const store::Option& option : options) {
+    if (!store::NamesFile(option.name)) continue;
+    SecretFile file{std::string(option.value), {}};
+    // One that is missing is for ReadSecrets to tell.
+    if (stat(file.path.c_str(), &file.found) == 0) files.push_back(std::move(file));
+  }
+  return files;
+}
+
 struct OpenedStore {
   StoreHandle handle;
   bool file = false;
+  std::vector<SecretFile> secrets;
 };
 using Registry = std::map<std::pair<Oid, Oid>, OpenedStore>;
 
@@ -132,9 +164,14 @@ Registry& OpenedStores() {
   return registry;
 }
 
+uint64_t times_forgotten = 0;
+
 /// Servers and mappings change seldom: all stores are forgotten. A search that is using one keeps
 /// it to its end.
-void ForgetStores(Datum, int, uint32) { OpenedStores().clear(); }
+void ForgetStores(Datum, int, uint32) {
+  times_forgotten++;
+  OpenedStores().clear();
+}
 
 LatchWaiter& TheWaiter() {
   static LatchWaiter& waiter = *new LatchWaiter;
@@ -244,7 +281,11 @@ StoreHandle OpenStore(Oid server_oid, Oid role) {
   ForeignServer* const server = Call([&] { return UsableServer(server_oid, role); });
   Registry& registry = OpenedStores();
   const std::pair<Oid, Oid> key(server_oid, role);
-  if (auto found = registry.find(key); found != registry.end()) {
+  const uint64_t seen = times_forgotten;
+  auto found = registry.find(key);
+  if (found != registry.end() &&
+      std::all_of(found->second.secrets.begin(), found->second.secrets.end(),
+                  [](const SecretFile& f) { return f.IsSame(); })) {
     if (found->second.file) Call([&] { RequireFiles(server->owner); });
     return found->second.handle;
   }
@@ -253,11 +294,12 @@ StoreHandle OpenStore(Oid server_oid, Oid role) {
   ThrowIfError(config.status());
   const bool file = config->type == store::StoreType::kFile;
   if (file) Call([&] { RequireFiles(server->owner); });
-  const OpenedStore opened{{MakeStore(server->servername, *config, server_oid, role),
-                            uint64_t{1024} * static_cast<uint64_t>(config->max_range_kb)},
-                           file};
-  registry[key] = opened;
-  return opened.handle;
+  std::vector<SecretFile> secrets = SecretFilesOf(server_oid, role);
+  const StoreHandle handle{MakeStore(server->servername, *config, server_oid, role),
+                           uint64_t{1024} * static_cast<uint64_t>(config->max_range_kb)};
+  // A change that came in while the store was made may be in it by half: it is not kept.
+  if (seen == times_forgotten) registry[key] = {handle, file, std::move(secrets)};
+  return handle;
 }
 
 }  // namespace vdb::pg

@@ -2,6 +2,7 @@
 
 #include "base/hex.h"
 #include "base/strcat.h"
+#include "pg/catalog/store_server.h"
 #include "pg/store/local_store.h"
 #include "pg/store/remote_reader.h"
 
@@ -13,6 +14,16 @@ std::unique_ptr<ObjectReader> NewObjectReader(Relation index, const MetaPage& me
     return std::make_unique<LocalObjectReader>(index, segment);
   }
   return std::make_unique<RemoteObjectReader>(index, meta);
+}
+
+int PatienceFor(const MetaPage& meta) { return IsLocal(meta) ? -1 : RequestTimeoutMs(); }
+
+Status NameIndexOfWait(Relation index, Status status) {
+  // The store's own errors have been explained.
+  if (status.code() != Code::kUnavailable || !status.hint().empty()) return status;
+  return Status(status.code(),
+                StrCat("index \"", RelationGetRelationName(index), "\": ", status.message()))
+      .WithHint("vdb.request_timeout says how long a search waits.");
 }
 
 std::string ShortId(const ObjectEntry& object) { return Hex(std::span(object.header.id, 8)); }

@@ -58,6 +58,12 @@ class ObjectReader {
 std::unique_ptr<ObjectReader> NewObjectReader(Relation index, const MetaPage& meta,
                                               uint32_t segment);
 
+/// How long a search of the index may wait for another session that is reading what it wants, in
+/// ms, as FrameLoader::PatienceMs.
+int PatienceFor(const MetaPage& meta);
+/// The same error, with the index's name, when it came of that.
+Status NameIndexOfWait(Relation index, Status status);
+
 /// What messages call an object: the first 16 hexadecimal digits of its id.
 std::string ShortId(const ObjectEntry& object);
 

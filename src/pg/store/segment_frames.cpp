@@ -38,6 +38,8 @@ class SegmentFrames::Loader final : public FrameLoader {
     return owner_.keys_.CipherFor(ChunkOf(request).header).TakeStatus();
   }
 
+  int PatienceMs() const override { return PatienceFor(owner_.meta_); }
+
   Status Load(std::span<const FrameRequest>, std::span<const FrameFill> fills,
               uint64_t* bytes_read) override {
     std::vector<FrameRead> reads;
@@ -74,7 +76,7 @@ Status SegmentFrames::Pin(std::span<const index::FrameRef> frames, PinSet* pins,
                           const uint8_t** addresses) {
   VDB_RETURN_IF_ERROR(Request(frames));
   Loader loader(*this, frames, false);
-  return FrameCache::Get().Pin(requests_, loader, pins, addresses);
+  return NameIndexOfWait(index_, FrameCache::Get().Pin(requests_, loader, pins, addresses));
 }
 
 Result<bool> SegmentFrames::PinCached(std::span<const index::FrameRef> frames, PinSet* pins,

@@ -34,7 +34,12 @@ Status IndexSegmentReader::Pin(std::span<const index::FrameRef> frames, const ui
   if (ahead_ != nullptr) {
     VDB_ASSIGN_OR_RETURN(const bool cached, frames_.PinCached(frames, &pins_, addresses));
     if (cached) return {};
-    VDB_RETURN_IF_ERROR(FetchAhead(frames));
+    Status fetched = FetchAhead(frames);
+    // What is not needed must not fail the search: it reads what is by itself.
+    if (!fetched.ok() && fetched.code() != Code::kResourceExhausted &&
+        fetched.code() != Code::kCorruption) {
+      return fetched;
+    }
   }
   return frames_.Pin(frames, &pins_, addresses);
 }
