@@ -1,6 +1,7 @@
 """Searching: the core beside its peers in one process, then the same through SQL, then recall
 where nothing is tuned."""
 
+import contextlib
 import json
 import math
 import subprocess
@@ -69,50 +70,60 @@ def peers(report, name, prefix, effort, searches=True):
             report.add(section, what, peer["build_s"], "s")
 
 
-def quickest(server, table, prefix, seconds, rounds):
-    """The round of pgbench with the lowest mean."""
-    found = [server.pgbench(table, prefix, seconds) for _ in range(rounds)]
-    return min(found, key=lambda times: times["mean_us"])
-
-
 def through_sql(report, server, name, prefix, effort):
-    """Latency of the default index beside the floor's, and the curve over recall targets."""
-    faiss = report.curves[name]["faiss-hnsw"]["points"]
+    """Latency of the default index beside the floor's, and the curve over recall targets; with
+    client and session wherever the system puts them, and on one processor."""
     for storage in ("main", "extended") if name != "glove" else ("main",):
-        inline = storage == "main"
-        section = f"Through SQL: {name}, vectors {'inline' if inline else 'in default storage'}"
         server.load("item", prefix, storage)
         server.load("floor", prefix, storage)
         server.floor("floor")
-        points = []
+        placements = {"": contextlib.nullcontext, ", on one processor": server.on_one_processor}
+        points = {placement: [] for placement in placements}
+        where = "inline" if storage == "main" else "in default storage"
+        section = f"Through SQL: {name}, vectors {where}"
         for target in (None, *RECALL_TARGETS):
             server.build("item", target=target)
-            # By turns, so that all see the same machine: its speed changes from minute to minute.
-            rounds = [
-                (server.pgbench("item", prefix, effort.seconds),
-                 server.pgbench("floor", prefix, effort.seconds) if target is None else None,
-                 run_peers(prefix, "--peers", "core", "--passes", effort.passes)[0]["points"]
-                 if target is None else None)
-                for _ in range(effort.rounds)
-            ]
-            ours = min((r[0] for r in rounds), key=lambda times: times["mean_us"])
-            client = server.client("search", "item", prefix, "--passes", effort.passes)
-            points.append({"recall": client["recall"], "us": ours["mean_us"]})
-            if target is not None:
-                continue
-            floor = min((r[1] for r in rounds), key=lambda times: times["mean_us"])
-            in_process = min(time_at(r[2], client["recall"], nearest=True) for r in rounds)
-            default_figures(report, section, in_process, ours, floor, client)
-            client_floor = server.client("search", "floor", prefix, "--passes", effort.passes)
-            what = "client in C, binary parameter: mean of each query's quickest"
-            report.add(section, what, client["quickest_us"], "us")
-            report.add(section, "the same of the floor", client_floor["quickest_us"], "us")
-        report.curves[name][f"vdb through SQL, {storage}"] = {"points": points}
-        for recall in RECALLS:
-            times = ratio(time_at(faiss, recall), time_at(points, recall))
-            what = f"against Faiss HNSW in process at recall {recall}, queries per second"
-            least = FAISS_TIMES[name, recall] if inline else None
-            report.add(section, what, times, "x", at_least=least)
+            for placement, placed in placements.items():
+                with placed():
+                    point = sql_point(report, server, section + placement, prefix, effort,
+                                      with_floor=target is None)
+                points[placement].append(point)
+        for placement in placements:
+            against_faiss(report, name, storage, section + placement, points[placement])
+        curve = points[", on one processor"]
+        report.curves[name][f"vdb through SQL, {storage}"] = {"points": curve}
+
+
+def sql_point(report, server, section, prefix, effort, with_floor):
+    """Recall and latency of the index as it is; with_floor: reported beside the floor's."""
+    # By turns, so that all see the same machine: its speed changes from minute to minute.
+    rounds = [
+        (server.pgbench("item", prefix, effort.seconds),
+         server.pgbench("floor", prefix, effort.seconds) if with_floor else None,
+         run_peers(prefix, "--peers", "core", "--passes", effort.passes)[0]["points"]
+         if with_floor else None)
+        for _ in range(effort.rounds)
+    ]
+    ours = min((r[0] for r in rounds), key=lambda times: times["mean_us"])
+    client = server.client("search", "item", prefix, "--passes", effort.passes)
+    if with_floor:
+        floor = min((r[1] for r in rounds), key=lambda times: times["mean_us"])
+        in_process = min(time_at(r[2], client["recall"], nearest=True) for r in rounds)
+        default_figures(report, section, in_process, ours, floor, client)
+        client_floor = server.client("search", "floor", prefix, "--passes", effort.passes)
+        what = "client in C, binary parameter: mean of each query's quickest"
+        report.add(section, what, client["quickest_us"], "us")
+        report.add(section, "the same of the floor", client_floor["quickest_us"], "us")
+    return {"recall": client["recall"], "us": ours["mean_us"]}
+
+
+def against_faiss(report, name, storage, section, points):
+    faiss = report.curves[name]["faiss-hnsw"]["points"]
+    for recall in RECALLS:
+        times = ratio(time_at(faiss, recall), time_at(points, recall))
+        what = f"against Faiss HNSW in process at recall {recall}, queries per second"
+        least = FAISS_TIMES[name, recall] if storage == "main" else None
+        report.add(section, what, times, "x", at_least=least)
 
 
 def default_figures(report, section, in_process, ours, floor, client):

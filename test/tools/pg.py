@@ -195,6 +195,10 @@ class Cluster:
                 self._server.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def postmaster(self):
+        """The server's process id."""
+        return int((self.data / "postmaster.pid").read_text().splitlines()[0])
+
     def crashes(self):
         """The log's lines about failed assertions, sanitizers and backends that died."""
         words = re.compile("runtime error:|AddressSanitizer|TRAP:|PANIC:|was terminated by signal")
