@@ -269,8 +269,8 @@ TEST(S3Options, AreChecked) {
     return made.status().code() == Code::kInvalidArgument &&
            made.status().message().find("cret") == std::string::npos;
   };
-  for (const char* url : {"", "ftp://x", "https://", "https://user:secret@x", "https://x?secret",
-                          "https://x#secret", "https://x y"})
+  for (const char* url : {"", "ftp://x", "https://", "https://user:secret@x", "https://@x",
+                          "https://x?secret", "https://x#secret", "https://x y"})
     EXPECT_TRUE(refused([&](S3Options& options) { options.endpoint = url; })) << url;
   for (const char* bucket : {"", "ab", "Bucket", "a/b", "a%2f", ".ab"})
     EXPECT_TRUE(refused([&](S3Options& options) { options.bucket = bucket; })) << bucket;
