@@ -49,7 +49,7 @@ is($node->safe_psql('postgres', $steps), 'write t,size t,range t,verify t,remove
 $node->safe_psql('postgres', 'CREATE INDEX item_v ON item USING vdb (v) WITH (store = archive)');
 $node->restart;
 is($node->safe_psql('postgres', "$settings; $search"), $right, 'a search over TLS');
-isnt($good->wire(sent => 0), '', 'the portal was told something');
+cmp_ok(length $good->wire(sent => 0), '>', 0, 'the portal was told something');
 
 # Refused: a search of an empty cache, a build and a check; nothing has been said to the server. In the same
 # session it works when the server is the right one again.
@@ -70,7 +70,7 @@ sub refused
 	($out) = ask($session, $check);
 	like($out, qr/^write f store "archive"[^;]*: $why[^;]*$/, "$name: so says a check");
 	is_deeply($portal->records, [], "$name: it was asked nothing");
-	is($portal->wire(sent => 0), '', "$name: it was told nothing");
+	is(length $portal->wire(sent => 0), 0, "$name: it was told nothing");
 	ask($session, "ALTER SERVER archive OPTIONS ($back)");
 	answers_again($session, $search, $right, $name);
 	$session->quit;
