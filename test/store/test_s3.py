@@ -209,7 +209,9 @@ class Multipart(S3Test):
             after = re.search("<NextKeyMarker>([^<]+)<.*<NextUploadIdMarker>([^<]+)<", body)
             self.assertEqual("<IsTruncated>true<" in body, after is not None)
             names = ("key-marker", "upload-id-marker")
-            marker = urllib.parse.urlencode(zip(names, after.groups())) + "&" if after else None
+            marker = (
+                urllib.parse.urlencode(list(zip(names, after.groups()))) + "&" if after else None
+            )
         self.assertEqual(found, wanted)
         for key, upload in uploads:
             self.ask("DELETE", f"/{key}?uploadId={upload}")
