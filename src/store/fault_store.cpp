@@ -165,6 +165,17 @@ Status FaultStore::List(std::string_view prefix,
   return store_->List(prefix, found, deadline);
 }
 
+Result<std::vector<UnfinishedUpload>> FaultStore::ListUnfinished(std::string_view prefix,
+                                                                 Deadline deadline) {
+  VDB_RETURN_IF_ERROR(Fail(Next(Operation::kList), "", deadline));
+  return store_->ListUnfinished(prefix, deadline);
+}
+
+Status FaultStore::GiveUp(const UnfinishedUpload& upload, Deadline deadline) {
+  VDB_RETURN_IF_ERROR(Fail(Next(Operation::kRemove), upload.name, deadline));
+  return store_->GiveUp(upload, deadline);
+}
+
 Result<std::optional<Record>> FaultStore::ReadRecord(std::string_view name, Deadline deadline) {
   VDB_RETURN_IF_ERROR(Fail(Next(Operation::kReadRecord), name, deadline));
   return store_->ReadRecord(name, deadline);

@@ -75,6 +75,9 @@ class FaultStore : public ObjectStore {
   Result<std::optional<uint64_t>> Stat(const ObjectRef& object, Deadline deadline) override;
   Status List(std::string_view prefix, const std::function<Status(const ListedObject&)>& found,
               Deadline deadline) override;
+  Result<std::vector<UnfinishedUpload>> ListUnfinished(std::string_view prefix,
+                                                       Deadline deadline) override;
+  Status GiveUp(const UnfinishedUpload& upload, Deadline deadline) override;
   Result<std::optional<Record>> ReadRecord(std::string_view name, Deadline deadline) override;
   Result<std::optional<std::string>> WriteRecord(std::string_view name,
                                                  std::span<const uint8_t> value,

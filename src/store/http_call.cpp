@@ -1,10 +1,10 @@
 #include "store/http_call.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 #include "base/strcat.h"
+#include "store/content_range.h"
 #include "store/http_driver.h"
 #include "store/signals_blocked.h"
 
@@ -54,27 +54,6 @@ HttpError ErrorOf(CURLcode code) {
     default:
       return HttpError::kOther;
   }
-}
-
-/// "bytes 5-9/100" or "bytes 5-9/*"; false for anything else.
-bool ParseContentRange(std::string_view text, uint64_t* first, uint64_t* last,
-                       std::optional<uint64_t>* size) {
-  constexpr std::string_view kUnit = "bytes ";
-  if (!text.starts_with(kUnit)) return false;
-  const char* at = text.data() + kUnit.size();
-  const char* const end = text.data() + text.size();
-  const auto number = [&](uint64_t* value) {
-    const auto [next, error] = std::from_chars(at, end, *value);
-    at = next;
-    return error == std::errc();
-  };
-  const auto skip = [&](char c) { return at != end && *at++ == c; };
-  if (!number(first) || !skip('-') || !number(last) || !skip('/')) return false;
-  if (std::string_view(at, end - at) == "*") return true;
-  uint64_t total;
-  if (!number(&total) || at != end) return false;
-  *size = total;
-  return true;
 }
 
 }  // namespace
@@ -305,10 +284,9 @@ bool HttpCall::CheckRange() {
                   StrCat("an object of ", length, " bytes, not ", range.object_bytes));
     return true;
   }
-  uint64_t first, last;
-  std::optional<uint64_t> size;
-  if (!ParseContentRange(reply_.Header("content-range"), &first, &last, &size))
-    return Fail(HttpError::kWrongRange, "no valid Content-Range");
+  const std::optional<ContentRange> sent = ParseContentRange(reply_.Header("content-range"));
+  if (!sent.has_value()) return Fail(HttpError::kWrongRange, "no valid Content-Range");
+  const auto& [first, last, size] = *sent;
   // More than what was asked for is what some servers send, and harmless as long as they say so.
   if (first > range.offset || last < range.offset + range.target.size() - 1 ||
       last >= range.object_bytes)

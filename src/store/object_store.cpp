@@ -25,6 +25,13 @@ class TakeAll : public RangeSink {
 
 }  // namespace
 
+Result<std::vector<UnfinishedUpload>> ObjectStore::ListUnfinished(std::string_view /*prefix*/,
+                                                                  Deadline /*deadline*/) {
+  return std::vector<UnfinishedUpload>();
+}
+
+Status ObjectStore::GiveUp(const UnfinishedUpload& /*upload*/, Deadline /*deadline*/) { return {}; }
+
 Status CheckName(std::string_view name) {
   if (name.empty()) return BadName("it is empty");
   if (name.size() > kMaxNameBytes) return BadName(StrCat("more than ", kMaxNameBytes, " bytes"));

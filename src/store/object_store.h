@@ -87,6 +87,13 @@ struct ListedObject {
   int64_t modified_s;  // Unix time, by the store's clock
 };
 
+/// An upload in parts that was begun, and neither finished nor given up. It is no object, but its
+/// parts take room.
+struct UnfinishedUpload {
+  std::string name;  // of the object that it was to be
+  std::string id;    // the store's
+};
+
 /// A small value that changes.
 struct Record {
   std::vector<uint8_t> value;
@@ -132,6 +139,13 @@ class ObjectStore {
   virtual Status List(std::string_view prefix,
                       const std::function<Status(const ListedObject&)>& found,
                       Deadline deadline) = 0;
+
+  /// Unfinished uploads of objects whose names begin with `prefix`, those under way included. None
+  /// where a store has no such thing.
+  virtual Result<std::vector<UnfinishedUpload>> ListUnfinished(std::string_view prefix,
+                                                               Deadline deadline);
+  /// Gives one up, and its parts. Succeeds as well when it has ended meanwhile.
+  virtual Status GiveUp(const UnfinishedUpload& upload, Deadline deadline);
 
   /// The record `name`, or nothing when it has never been written.
   virtual Result<std::optional<Record>> ReadRecord(std::string_view name, Deadline deadline) = 0;

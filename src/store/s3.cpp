@@ -181,6 +181,63 @@ Status S3Store::List(std::string_view prefix,
   return {};
 }
 
+Result<std::string> S3Store::UnfinishedPage(std::string_view prefix, std::string_view after,
+                                            std::vector<UnfinishedUpload>* found,
+                                            Deadline deadline) {
+  // In the order of names, as it is signed; `after` is key-marker=...&upload-id-marker=...
+  const size_t middle = after.find('&');
+  std::string query(after.substr(0, middle));
+  if (!after.empty()) query += '&';
+  query += "max-uploads=1000&prefix=" + EscapeQuery(StrCat(options_.prefix, prefix));
+  if (!after.empty()) query += after.substr(middle);
+  query += "&uploads=";
+  HttpRequest request = Request("GET", "", query);
+  request.max_reply_bytes = size_t{8} << 20;
+  VDB_ASSIGN_OR_RETURN(const HttpReply reply, Ask(std::move(request), {}, "", deadline));
+  bool is_list = false, is_truncated = false;
+  std::string key, id, next_key, next_id;
+  const Status read =
+      ReadXml(reply.body, [&](const std::string& path, const std::string& text) -> Status {
+        if (path == "ListMultipartUploadsResult/Upload/Key") key = text;
+        if (path == "ListMultipartUploadsResult/Upload/UploadId") id = text;
+        if (path == "ListMultipartUploadsResult/IsTruncated") is_truncated = text == "true";
+        if (path == "ListMultipartUploadsResult/NextKeyMarker") next_key = text;
+        if (path == "ListMultipartUploadsResult/NextUploadIdMarker") next_id = text;
+        if (path == "ListMultipartUploadsResult") is_list = true;
+        if (path != "ListMultipartUploadsResult/Upload") return {};
+        if (id.empty()) return Corruption("an upload without an id");
+        // What others upload there is none of ours.
+        if (key.starts_with(options_.prefix)) {
+          std::string name = key.substr(options_.prefix.size());
+          if (CheckName(name).ok()) found->push_back({std::move(name), id});
+        }
+        key.clear();
+        id.clear();
+        return {};
+      });
+  if (!read.ok() || !is_list || (is_truncated && next_key.empty()))
+    return StoreError(Code::kUnavailable, name(), "", "it sent a list that cannot be read");
+  if (!is_truncated) return std::string();
+  return StrCat("key-marker=", EscapeQuery(next_key), "&upload-id-marker=", EscapeQuery(next_id));
+}
+
+Result<std::vector<UnfinishedUpload>> S3Store::ListUnfinished(std::string_view prefix,
+                                                              Deadline deadline) {
+  std::vector<UnfinishedUpload> found;
+  std::string after;
+  do {
+    VDB_ASSIGN_OR_RETURN(after, UnfinishedPage(prefix, after, &found, deadline));
+  } while (!after.empty());
+  return found;
+}
+
+Status S3Store::GiveUp(const UnfinishedUpload& upload, Deadline deadline) {
+  VDB_RETURN_IF_ERROR(CheckName(upload.name));
+  return Ask(Request("DELETE", upload.name, "uploadId=" + EscapeQuery(upload.id)), {404},
+             upload.name, deadline)
+      .TakeStatus();
+}
+
 Result<std::optional<Record>> S3Store::ReadRecord(std::string_view record, Deadline deadline) {
   VDB_RETURN_IF_ERROR(CheckName(record));
   const std::string key = StrCat(kRecords, record);

@@ -40,6 +40,9 @@ class S3Store : public HttpStore {
   Result<std::optional<uint64_t>> Stat(const ObjectRef& object, Deadline deadline) override;
   Status List(std::string_view prefix, const std::function<Status(const ListedObject&)>& found,
               Deadline deadline) override;
+  Result<std::vector<UnfinishedUpload>> ListUnfinished(std::string_view prefix,
+                                                       Deadline deadline) override;
+  Status GiveUp(const UnfinishedUpload& upload, Deadline deadline) override;
   Result<std::optional<Record>> ReadRecord(std::string_view name, Deadline deadline) override;
   Result<std::optional<std::string>> WriteRecord(std::string_view name,
                                                  std::span<const uint8_t> value,
@@ -60,6 +63,9 @@ class S3Store : public HttpStore {
                       std::span<const uint8_t> body = {}) const;
   Result<std::string> ListPage(std::string_view query, std::vector<ListedObject>* found,
                                Deadline deadline);
+  /// Appends to `found`; returns the query for what comes next, empty when that was all.
+  Result<std::string> UnfinishedPage(std::string_view prefix, std::string_view after,
+                                     std::vector<UnfinishedUpload>* found, Deadline deadline);
 
   S3Options options_;
   std::string url_;  // of the bucket, with a slash

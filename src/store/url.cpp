@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
 #include <memory>
 
 namespace vdb::store {
@@ -31,6 +32,10 @@ bool IsHttp(const Url& url) {
   return scheme == "http" || scheme == "https";
 }
 
+bool IsVisible(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
+
 std::string Lower(std::string text) {
   for (char& c : text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
@@ -41,18 +46,16 @@ std::string Lower(std::string text) {
 }  // namespace
 
 Result<std::string> CheckBaseUrl(std::string_view text) {
-  for (const char c : text) {
-    if (c <= ' ' || c > '~') return InvalidArgument("invalid character in the URL of a store");
-  }
+  if (!IsVisible(text)) return InvalidArgument("invalid character in the URL of a store");
   const Url url = Parse(std::string(text));
   if (url == nullptr || !IsHttp(url) || Part(url, CURLUPART_HOST).empty())
     return InvalidArgument("the URL of a store must begin with http:// or https:// and a host");
-  for (const CURLUPart part :
-       {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_QUERY, CURLUPART_FRAGMENT}) {
-    if (!Part(url, part).empty())
-      return InvalidArgument("the URL of a store must have no user, password, query or fragment");
-  }
+  // Also an empty one, which curl would not tell from none.
+  if (text.find_first_of("@?#") != std::string_view::npos)
+    return InvalidArgument("the URL of a store must have no user, password, query or fragment");
   std::string base = Part(url, CURLUPART_URL);
+  // In a host's name curl resolves escapes.
+  if (!IsVisible(base)) return InvalidArgument("invalid character in the URL of a store");
   while (base.ends_with('/')) base.pop_back();
   return base;
 }
@@ -61,7 +64,7 @@ Result<std::string> ResolveUrl(const std::string& base, std::string_view locatio
   const Url url = Parse(base);
   if (url == nullptr ||
       curl_url_set(url.get(), CURLUPART_URL, std::string(location).c_str(), 0) != CURLUE_OK ||
-      !IsHttp(url) || !Part(url, CURLUPART_USER).empty())
+      !IsHttp(url) || !Part(url, CURLUPART_USER).empty() || !Part(url, CURLUPART_PASSWORD).empty())
     return Status(Code::kUnavailable, "redirected to something that is no URL");
   return Part(url, CURLUPART_URL);
 }

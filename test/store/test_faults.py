@@ -263,6 +263,11 @@ class Choosing(FaultTest):
         faults = [record.faults for record in self.portal.recorder.records(path="^/z")]
         self.assertEqual(faults, [[], ["status"], ["status"], []])
 
+    def test_query(self):
+        self.faults.add("status", query="(^|&)part=2(&|$)")
+        asked = [ask(self.portal.url, "GET", "/s5/version" + q)[0] for q in ("", "?part=1", "?a&part=2")]
+        self.assertEqual(asked, [200, 200, 500])
+
     def test_only_ranged(self):
         self.faults.add("status", ranged=True)
         self.assertEqual(self.get(None)[0], 200)

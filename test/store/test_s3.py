@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import unittest
+import urllib.parse
 
 from support import REPO, ask, pattern
 
@@ -168,6 +169,7 @@ class Objects(S3Test):
                 break
             token = found[1].replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
         self.assertEqual(keys, [f"listed/{number}" for number in range(5)])
+        self.assertLessEqual(set(keys), set(self.s3.front.keys()))
 
 
 class Multipart(S3Test):
@@ -196,6 +198,23 @@ class Multipart(S3Test):
         self.assertEqual(self.complete("/large", upload, sorted(parts))[0], 200)
         self.assertEqual(self.ask("GET", "/large")[2], b"".join(pieces))
         self.assertEqual(self.code(self.complete("/large", upload, parts)), (404, "NoSuchUpload"))
+
+    def test_pages_of_uploads(self):
+        uploads = [(key, self.begin("/" + key)) for key in ("b/1", "b/2", "a", "b/1")]
+        wanted = sorted(upload for upload in uploads if upload[0] != "a")
+        found, marker = [], ""
+        while marker is not None:
+            body = self.ask("GET", f"?{marker}max-uploads=1&prefix=b%2F&uploads=")[2].decode()
+            found += re.findall("<Key>([^<]+)</Key><UploadId>([^<]+)</UploadId>", body)
+            after = re.search("<NextKeyMarker>([^<]+)<.*<NextUploadIdMarker>([^<]+)<", body)
+            self.assertEqual("<IsTruncated>true<" in body, after is not None)
+            names = ("key-marker", "upload-id-marker")
+            marker = (
+                urllib.parse.urlencode(list(zip(names, after.groups()))) + "&" if after else None
+            )
+        self.assertEqual(found, wanted)
+        for key, upload in uploads:
+            self.ask("DELETE", f"/{key}?uploadId={upload}")
 
     def test_small_parts_and_abort(self):
         upload = self.begin("/small")

@@ -7,7 +7,7 @@ A rule names a kind and says which requests it is for:
     rules.seed(7, chance=0.1, kinds=["reset", "cut", {"kind": "stall", "seconds": 2}])
 
 Which requests: `method`, `path` (a regular expression, searched in the target without its query),
-`skip` (so many that fit go by first), `times` (so many are then hit; None: all), `kept_alive` (only
+`query` (the same, of the query), `skip` (so many that fit go by first), `times` (so many are then hit; None: all), `kept_alive` (only
 requests that are not the first of their connection), `ranged` (only those with a Range).
 
 Kinds, with what they take:
@@ -62,6 +62,7 @@ KINDS = {
 SELECTORS = {
     "method": None,
     "path": None,
+    "query": None,
     "skip": 0,
     "times": 1,
     "kept_alive": False,
@@ -87,6 +88,8 @@ class Rule:
         if s["method"] is not None and s["method"] != request.method:
             return False
         if s["path"] is not None and not re.search(s["path"], request.path):
+            return False
+        if s["query"] is not None and not re.search(s["query"], request.target.partition("?")[2]):
             return False
         if s["kept_alive"] and request.number_on_connection == 0:
             return False
@@ -134,8 +137,9 @@ def make_rule(kind, options):
         raise ValueError(f"fault {kind} takes no {sorted(unknown)[0]}")
     arguments = {name: options.get(name, default) for name, default in KINDS[kind].items()}
     selectors = {name: options.get(name, default) for name, default in SELECTORS.items()}
-    if selectors["path"] is not None:
-        re.compile(selectors["path"])
+    for name in ("path", "query"):
+        if selectors[name] is not None:
+            re.compile(selectors[name])
     return Rule(kind, arguments, selectors)
 
 

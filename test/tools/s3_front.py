@@ -84,7 +84,7 @@ class S3Front(App):
         if "uploadId" in query:
             return self.multipart(request, path, query)
         if request.method == "GET" and "uploads" in query:
-            return self.list_uploads()
+            return self.list_uploads(query)
         if request.method == "PUT":
             return self.put(request, path)
         response = self.forward(request, path)
@@ -173,15 +173,29 @@ class S3Front(App):
         """[(upload id, path)] of the multipart uploads that are neither completed nor aborted."""
         return [(name, upload.path) for name, upload in list(self._uploads.items())]
 
-    def list_uploads(self):
-        entries = "".join(
-            f"<Upload><Key>{xml.sax.saxutils.escape(path.partition('/')[2])}</Key>"
-            f"<UploadId>{name}</UploadId></Upload>"
-            for name, path in self.uploads()
-        )
-        body = f"<ListMultipartUploadsResult><Bucket>{self.bucket}</Bucket>{entries}"
-        body += "<IsTruncated>false</IsTruncated></ListMultipartUploadsResult>"
+    def list_uploads(self, query):
+        """A page of the uploads under way, sorted by key, as ListMultipartUploads."""
+        after = (query.get("key-marker", ""), query.get("upload-id-marker", ""))
+        found = sorted((path.partition("/")[2], name) for name, path in self.uploads())
+        found = [u for u in found if u[0].startswith(query.get("prefix", "")) and u > after]
+        most = min(int(query.get("max-uploads", 1000)), 1000)
+        page, truncated = found[:most], len(found) > most
+        body = f"<ListMultipartUploadsResult><Bucket>{self.bucket}</Bucket>"
+        for key, name in page:
+            key = xml.sax.saxutils.escape(key)
+            body += f"<Upload><Key>{key}</Key><UploadId>{name}</UploadId></Upload>"
+        if truncated:
+            key = xml.sax.saxutils.escape(page[-1][0])
+            body += f"<NextKeyMarker>{key}</NextKeyMarker>"
+            body += f"<NextUploadIdMarker>{page[-1][1]}</NextUploadIdMarker>"
+        body += f"<IsTruncated>{str(truncated).lower()}</IsTruncated></ListMultipartUploadsResult>"
         return Response(200, body.encode(), [("content-type", "application/xml")])
+
+    def keys(self):
+        """The keys of the bucket's objects, whoever put them there."""
+        query = "list-type=2&max-keys=1000"
+        listed = self.upstream("GET", self.bucket, query).body.decode()
+        return sorted(xml.sax.saxutils.unescape(key) for key in re.findall("<Key>([^<]*)</Key>", listed))
 
     # Upstream.
 

@@ -13,7 +13,7 @@ In Python:
 
 S3Server raises npm_packages.Unavailable where npm cannot fetch s3rver: the test is then skipped. As a
 program it prints {"url", "admin", "bucket", "region", "access_key_id", "secret_access_key"}, or
-{"unavailable": why} and exits with 77.
+{"unavailable": why} and exits with 77; of its own its control port has GET /uploads and /keys.
 """
 
 import argparse
@@ -110,7 +110,10 @@ def main():
             server.faults.seed(arguments.seed, arguments.chance)
         standin_admin.serve_until_told(
             server,
-            {("GET", "/uploads"): lambda _: server.front.uploads()},
+            {
+                ("GET", "/uploads"): lambda _: server.front.uploads(),
+                ("GET", "/keys"): lambda _: server.front.keys(),
+            },
             bucket=server.bucket,
             region=server.region,
             access_key_id=server.credentials.access_key_id,

@@ -235,6 +235,13 @@ TEST_P(StoreConformance, DroppedUploadsLeaveTheStoreUsable) {
   EXPECT_TRUE(ReadAll(store_, ref).value() == bytes);
 }
 
+TEST_P(StoreConformance, FinishedUploadsAreNotUnfinished) {
+  Put("a", RandomBytes(1, 100));
+  const auto left = store_.ListUnfinished("", Soon());
+  ASSERT_TRUE(left.ok()) << left.status().message();
+  EXPECT_TRUE(left.value().empty());
+}
+
 TEST_P(StoreConformance, ListsByPrefix) {
   const auto list = [&](std::string_view prefix) {
     std::multiset<std::string> names;

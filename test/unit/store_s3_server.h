@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <set>
 #include <sstream>
 
 #include "store/s3.h"
@@ -116,7 +117,7 @@ class S3Server {
     if (!request.target.starts_with(bucket)) return Error(404, "NoSuchBucket");
     const std::string key = request.Path().substr(bucket.size());
     const std::string query = request.Query();
-    if (key.empty()) return List(query);
+    if (key.empty()) return query.ends_with("uploads=") ? ListUploads(query) : List(query);
     if (query == "uploads=") return Create(key);
     if (!query.empty()) return OfUpload(request, key);
     if (request.method == "PUT") return Put(request, key);
@@ -157,12 +158,18 @@ class S3Server {
                     "</UploadId></InitiateMultipartUploadResult>"};
   }
 
-  ServerReply OfUpload(const ServerRequest& request, const std::string& key) {
-    std::string id = Between(request.Query(), "uploadId=", '&');
+  /// A value of a query; empty when there is none.
+  static std::string Value(const std::string& query, const std::string& name) {
+    std::string value = Between("&" + query, "&" + name + "=", '&');
     for (const auto& [escaped, c] :
          {std::pair("%2F", "/"), std::pair("%2B", "+"), std::pair("%3D", "=")}) {
-      for (size_t at; (at = id.find(escaped)) != std::string::npos;) id.replace(at, 3, c);
+      for (size_t at; (at = value.find(escaped)) != std::string::npos;) value.replace(at, 3, c);
     }
+    return value;
+  }
+
+  ServerReply OfUpload(const ServerRequest& request, const std::string& key) {
+    const std::string id = Value(request.Query(), "uploadId");
     if (!uploads_.contains(id) || uploads_[id] != key) return Error(404, "NoSuchUpload");
     if (request.method == "PUT") {
       ++parts;
@@ -182,9 +189,32 @@ class S3Server {
                     "&quot;</ETag></CompleteMultipartUploadResult>"};
   }
 
+  ServerReply ListUploads(const std::string& query) {
+    // S3 sorts them by key.
+    std::set<std::pair<std::string, std::string>> sorted;
+    for (const auto& [id, key] : uploads_) sorted.emplace(key, id);
+    const std::pair after(Value(query, "key-marker"), Value(query, "upload-id-marker"));
+    std::string body = "<?xml version=\"1.0\"?>\n<ListMultipartUploadsResult>";
+    size_t count = 0;
+    bool truncated = false;
+    std::pair<std::string, std::string> last;
+    for (const auto& upload : sorted) {
+      if (!upload.first.starts_with(Value(query, "prefix")) || upload <= after) continue;
+      if ((truncated = count++ == page)) break;
+      last = upload;
+      body += "<Upload><Key>" + upload.first + "</Key><UploadId>" + upload.second +
+              "</UploadId><Initiated>2026-11-22T14:00:00.000Z</Initiated></Upload>";
+    }
+    body += std::string("<IsTruncated>") + (truncated ? "true" : "false") + "</IsTruncated>";
+    if (truncated) {
+      body += "<NextKeyMarker>" + last.first + "</NextKeyMarker><NextUploadIdMarker>" +
+              last.second + "</NextUploadIdMarker>";
+    }
+    return {.body = body + "</ListMultipartUploadsResult>"};
+  }
+
   ServerReply List(const std::string& query) {
-    std::string prefix = Between(query, "prefix=", '&');
-    for (size_t at; (at = prefix.find("%2F")) != std::string::npos;) prefix.replace(at, 3, "/");
+    const std::string prefix = Value(query, "prefix");
     const std::string after = Between(query, "continuation-token=", '&');
     std::string body = "<?xml version=\"1.0\"?>\n<ListBucketResult><Name>bucket</Name>", last;
     size_t count = 0;

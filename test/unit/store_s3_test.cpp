@@ -55,6 +55,42 @@ TEST_F(S3Test, AFailedUploadInPartsIsTakenBack) {
   EXPECT_EQ(s3_.server.objects(), 0u);
 }
 
+TEST_F(S3Test, UploadsThatWereCutOffAreListedAndGivenUp) {
+  // Neither the second part nor what would take the first one back gets through.
+  s3_.server.fault = [](const ServerRequest& request) -> std::optional<ServerReply> {
+    if (request.Query().starts_with("partNumber=2") || request.method == "DELETE")
+      return ServerReply{.status = 403};
+    return std::nullopt;
+  };
+  const Bytes large = RandomBytes(2, 6'000'000);
+  for (const char* name : {"a/1", "a/1", "a/2", "b/1"})
+    EXPECT_FALSE(PutOne(s3_.store(), RefOf(name, large), large).ok());
+  s3_.server.fault = nullptr;
+  s3_.server.page = 1;
+  const auto names = [&](std::string_view prefix) {
+    std::vector<std::string> found;
+    auto uploads = s3_.store().ListUnfinished(prefix, Soon());
+    EXPECT_TRUE(uploads.ok()) << uploads.status().message();
+    for (const UnfinishedUpload& upload : uploads.value()) found.push_back(upload.name);
+    return found;
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(names(""), (Names{"a/1", "a/1", "a/2", "b/1"}));
+  EXPECT_EQ(names("c"), Names());
+  const std::vector<UnfinishedUpload> uploads = s3_.store().ListUnfinished("a/", Soon()).value();
+  ASSERT_EQ(uploads.size(), 3u);
+  for (const UnfinishedUpload& upload : uploads) {
+    EXPECT_TRUE(s3_.store().GiveUp(upload, Soon()).ok());
+    EXPECT_TRUE(s3_.store().GiveUp(upload, Soon()).ok()) << "it has ended already";
+  }
+  EXPECT_EQ(s3_.server.aborted, 3);
+  EXPECT_EQ(names(""), (Names{"b/1"}));
+  FailNext("GET", {.body = "<html>"});
+  EXPECT_EQ(s3_.store().ListUnfinished("", Soon()).status().code(), Code::kUnavailable);
+  FailNext("DELETE", {.status = 403});
+  EXPECT_EQ(s3_.store().GiveUp(uploads[0], Soon()).code(), Code::kPermission);
+}
+
 TEST_F(S3Test, ASuccessThatIsAnErrorIsNoSuccess) {
   s3_.server.fault = [](const ServerRequest& request) -> std::optional<ServerReply> {
     if (request.method == "POST" && request.Query().starts_with("uploadId="))
@@ -269,8 +305,8 @@ TEST(S3Options, AreChecked) {
     return made.status().code() == Code::kInvalidArgument &&
            made.status().message().find("cret") == std::string::npos;
   };
-  for (const char* url : {"", "ftp://x", "https://", "https://user:secret@x", "https://x?secret",
-                          "https://x#secret", "https://x y"})
+  for (const char* url : {"", "ftp://x", "https://", "https://user:secret@x", "https://@x",
+                          "https://x?secret", "https://x#secret", "https://x y"})
     EXPECT_TRUE(refused([&](S3Options& options) { options.endpoint = url; })) << url;
   for (const char* bucket : {"", "ab", "Bucket", "a/b", "a%2f", ".ab"})
     EXPECT_TRUE(refused([&](S3Options& options) { options.bucket = bucket; })) << bucket;

@@ -9,6 +9,7 @@
 #include "base/strcat.h"
 #include "pg/catalog/own_table.h"
 #include "pg/gc/remover.h"
+#include "pg/gc/unfinished.h"
 #include "pg/guard.h"
 
 extern "C" {
@@ -184,6 +185,15 @@ void Collector::Mark(const std::vector<Verdict>& verdicts, WorkerClient* worker)
   }
 }
 
+/// Of the objects of builds that have not ended, those included that began after the collection.
+std::set<std::string> Collector::NamesInProgress() {
+  std::set<std::string> names;
+  for (const LedgerRow& row : Call([] { return ReadLedger(); })) {
+    if (StateOf(row.builder) == Builder::kInProgress) names.insert(row.name);
+  }
+  return names;
+}
+
 void Collector::Run() {
   rows_ = Call([] { return ReadLedger(); });
   for (const LedgerRow& row : rows_) StateOf(row.builder);
@@ -200,6 +210,11 @@ void Collector::Run() {
   std::vector<Verdict> verdicts;
   for (const LedgerRow& row : rows_) verdicts.push_back(Judge(row));
   if (worker != nullptr) Mark(verdicts, worker.get());
+  // Before the rows, which say where to look.
+  remover.ForEachPrefix([this](store::ObjectStore& store, const std::string& prefix) {
+    GiveUpUploads(
+        store, prefix, dry_run_, [this] { return NamesInProgress(); }, report_);
+  });
   for (size_t i = 0; i < rows_.size(); i++) {
     const LedgerRow& row = rows_[i];
     if (verdicts[i].remove) {

@@ -12,6 +12,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,7 @@ class Collector {
   Verdict Judge(const LedgerRow& row) const;
   Verdict JudgeUnreferenced(const LedgerRow& row) const;
   void Mark(const std::vector<Verdict>& verdicts, WorkerClient* worker);
+  std::set<std::string> NamesInProgress();
 
   bool dry_run_;
   Report* report_;

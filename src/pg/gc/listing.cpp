@@ -7,6 +7,7 @@
 
 #include "base/strcat.h"
 #include "pg/gc/store_access.h"
+#include "pg/gc/unfinished.h"
 #include "pg/guard.h"
 #include "pg/store/object_name.h"
 
@@ -120,6 +121,8 @@ void RemoveListed(store::ObjectStore& store, const std::string& prefix,
       report->Add(object.name, store.name(), kRemoved, reason);
     }
   }
+  GiveUpUploads(
+      store, prefix, false, [] { return std::set<std::string>(); }, report);
 }
 
 bool DatabaseExists(Oid database) {

@@ -16,8 +16,9 @@ namespace vdb::pg {
 Result<std::vector<store::ListedObject>> ListObjects(store::ObjectStore& store,
                                                      const std::string& prefix);
 
-/// Removes all objects whose names begin with `prefix`, and reports each. `ours`: names that are
-/// left alone.
+/// Removes all objects whose names begin with `prefix`, and gives up the unfinished uploads of
+/// such; reports each. `ours`: names of objects that are left alone. No build must be going on
+/// there.
 void RemoveListed(store::ObjectStore& store, const std::string& prefix,
                   const std::set<std::string>& ours, const std::string& reason, Report* report);
 

@@ -3,7 +3,6 @@
 #include "pg/gc/remover.h"
 
 #include <algorithm>
-#include <set>
 
 #include "base/strcat.h"
 #include "pg/gc/owner_record.h"
@@ -36,7 +35,6 @@ void Remover::Open(Oid server, std::span<const LedgerRow> rows, bool needs_recor
 /// Empty: the server can be removed from.
 std::string Remover::Prepare(Oid oid, Server* server, std::span<const LedgerRow> rows,
                              bool needs_records) {
-  std::set<std::string> prefixes;
   for (const LedgerRow& row : rows) {
     if (row.key.server != oid || row.database != MyDatabaseId) continue;
     StoreHandle& handle = server->roles[row.owner];
@@ -45,7 +43,7 @@ std::string Remover::Prepare(Oid oid, Server* server, std::span<const LedgerRow>
       if (!why.empty()) return why;
     }
     const std::string prefix = PrefixOfName(row.name);
-    if (!prefixes.insert(prefix).second) continue;
+    if (!server->prefixes.try_emplace(prefix, row.owner).second) continue;
     if (!handle.store->capabilities().records) {
       if (!needs_records) continue;
       return "the store has no records, which would say whose its objects are; vdb.purge() removes "
@@ -63,6 +61,16 @@ std::string Remover::Prepare(Oid oid, Server* server, std::span<const LedgerRow>
     }
   }
   return {};
+}
+
+void Remover::ForEachPrefix(
+    const std::function<void(store::ObjectStore& store, const std::string& prefix)>& visit) const {
+  for (const auto& [oid, server] : servers_) {
+    if (!server.trouble.empty()) continue;
+    for (const auto& [prefix, owner] : server.prefixes) {
+      visit(*server.roles.at(owner).store, prefix);
+    }
+  }
 }
 
 void Remover::Remove(const LedgerRow& row, const std::string& reason) {

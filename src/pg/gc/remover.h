@@ -2,6 +2,7 @@
 /// ledger.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -32,6 +33,11 @@ class Remover {
   /// Why nothing can be removed there; empty: it can.
   const std::string& TroubleOf(Oid server) const { return servers_.at(server).trouble; }
 
+  /// Visits the prefixes below which this database has objects, of servers that can be removed
+  /// from.
+  void ForEachPrefix(
+      const std::function<void(store::ObjectStore& store, const std::string& prefix)>& visit) const;
+
   /// Removes the object of a row of an opened server, and reports it.
   void Remove(const LedgerRow& row, const std::string& reason);
   /// What has been removed is forgotten, and reported. Last.
@@ -40,7 +46,8 @@ class Remover {
  private:
   struct Server {
     std::string name, trouble;
-    std::map<Oid, StoreHandle> roles;  // by owner of the objects
+    std::map<Oid, StoreHandle> roles;     // by owner of the objects
+    std::map<std::string, Oid> prefixes;  // of names, with the owner of one of the objects
   };
   struct Done {
     const LedgerRow* row;

@@ -33,15 +33,17 @@ Status RemoteObjectReader::Explain(Status&& status) const {
   // store's.
   if (!status.hint().empty() ||
       (status.code() != Code::kUnavailable && status.code() != Code::kNotFound &&
-       status.code() != Code::kCorruption && status.code() != Code::kPermission)) {
+       status.code() != Code::kCorruption && status.code() != Code::kPermission &&
+       status.code() != Code::kUnsupported)) {
     return std::move(status);
   }
   std::string detail = StrCat("Index \"", RelationGetRelationName(index_), "\" is kept there.");
   if (!status.detail().empty()) detail = StrCat(status.detail(), " ", detail);
   const char* hint =
-      status.code() == Code::kUnavailable  ? "Searches work again when the store does."
-      : status.code() == Code::kPermission ? "The user mapping of the index's owner is used."
-                                           : "REINDEX the index, or restore the object.";
+      status.code() == Code::kUnavailable   ? "Searches work again when the store does."
+      : status.code() == Code::kPermission  ? "The user mapping of the index's owner is used."
+      : status.code() == Code::kUnsupported ? ""
+                                            : "REINDEX the index, or restore the object.";
   return Status(status.code(), status.message()).WithDetail(std::move(detail)).WithHint(hint);
 }
 

@@ -1,0 +1,88 @@
+# What the tests of remote stores share: sessions that outlive an error, and waiting for a stand-in
+# or for a store's breaker.
+package VdbRemote;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use Test::More;
+use Time::HiRes qw(usleep);
+
+our @EXPORT = qw(session ask begin_ask end_ask answers_again has_hit wait_for_hit $patience);
+
+# Tenths of a second that a test waits for what happens at once on an idle machine.
+our $patience = 600;
+
+# A psql that goes on after errors, which it shows with their SQLSTATE.
+sub session
+{
+	my ($node, $settings) = @_;
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+	$session->query('\set VERBOSITY verbose');
+	$session->query_safe($settings) if defined $settings;
+	return $session;
+}
+
+# What it writes to its standard output and error.
+sub ask
+{
+	my ($session, $sql) = @_;
+	my $out = $session->query($sql);
+	my $err = $session->{stderr};
+	# Otherwise query_safe would take it for the next one's.
+	$session->{stderr} = '';
+	return ($out, $err);
+}
+
+# The same in two steps: begun, it runs until something ends it.
+sub begin_ask
+{
+	my ($session, $sql) = @_;
+	$session->query_until(qr/begun\n/, "\\echo begun\n$sql;\n");
+	return;
+}
+
+sub end_ask
+{
+	my ($session) = @_;
+	return ask($session, '');
+}
+
+# In the same session, as soon as the breaker lets it ask the store again.
+sub answers_again
+{
+	my ($session, $sql, $right, $name) = @_;
+	my ($out, $err);
+	for (1 .. $patience)
+	{
+		($out, $err) = ask($session, $sql);
+		last unless $err =~ /is not asked again/;
+		usleep(100_000);
+	}
+	is($err, '', "$name: then it works again");
+	is($out, $right, "$name: as before") if defined $right;
+	return;
+}
+
+# Whether the stand-in's newest fault has hit a request.
+sub has_hit
+{
+	my ($standin) = @_;
+	my $hits = $standin->hits;
+	return @{$hits} && $hits->[-1][1] > 0;
+}
+
+# Until it has.
+sub wait_for_hit
+{
+	my ($standin) = @_;
+	for (1 .. $patience)
+	{
+		return if has_hit($standin);
+		usleep(100_000);
+	}
+	die 'no request came';
+}
+
+1;
