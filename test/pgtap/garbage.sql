@@ -74,6 +74,9 @@ FROM pg_foreign_server s, pg_database d WHERE srvname = 'store' AND datname = cu
 SELECT throws_ok('DROP SERVER store', '2BP01', 'cannot drop server "store" while vdb indexes have objects there');
 SELECT throws_ok('DROP FOREIGN DATA WRAPPER vdb_store CASCADE', '2BP01');
 SELECT throws_ok('DROP EXTENSION vdb_ext CASCADE', '2BP01');
+SELECT throws_ok('ALTER TABLE vdb.object ADD COLUMN more int; DROP SERVER store', 'XX001',
+  'table "vdb.object" does not have the columns that CREATE EXTENSION vdb_ext gave it');
+SELECT throws_ok('ALTER TABLE vdb.object ALTER size TYPE numeric; DROP SERVER store', 'XX001');
 UPDATE vdb.object SET server = 1;
 SELECT lives_ok('DROP SERVER store', 'a server without objects can be dropped');
 SELECT throws_ok('DROP EXTENSION vdb_ext CASCADE', '2BP01',

@@ -118,6 +118,30 @@ like(gc_error($node, "BEGIN; CREATE SERVER new FOREIGN DATA WRAPPER vdb_store OP
 		  . 'CREATE INDEX ON item USING vdb (v) WITH (store = new)'),
 	qr/ERROR:  55000.*created or changed in this transaction/s, 'a server that may be rolled back');
 
+# Where the extension is not, what has the names of its tables is somebody's own, whatever it looks like.
+$node->safe_psql('postgres', 'CREATE ROLE mallory LOGIN; CREATE DATABASE tenant OWNER mallory');
+$node->safe_psql('tenant', 'CREATE FOREIGN DATA WRAPPER vdb_store; CREATE SERVER theirs FOREIGN DATA WRAPPER vdb_store');
+my $theirs = $node->safe_psql('tenant', q{SELECT oid FROM pg_foreign_server WHERE srvname = 'theirs'});
+my $columns = join ', ', map { "c$_ bigint DEFAULT 4702111234474983745" } 1 .. 900;
+foreach my $made (
+	map({ my $name = $_;
+			map { "TABLE vdb.$name $_" } "($columns)", '(a int) PARTITION BY RANGE (a)', '(a text PRIMARY KEY)' }
+		  qw(object store_owner manifest chunk master_key)),
+	'VIEW vdb.object AS SELECT 1')
+{
+	my ($kind, $name) = split / /, $made;
+	my $fill = $made =~ /DEFAULT/ ? "INSERT INTO $name DEFAULT VALUES;" : '';
+	my ($code, $out, $err) = $node->psql('tenant', "CREATE SCHEMA vdb; CREATE $made; $fill DROP $kind $name;"
+		  . 'CREATE TABLE mine (id int PRIMARY KEY); DROP TABLE mine; DROP SCHEMA vdb',
+		extra_params => [ '-U', 'mallory' ]);
+	is("$code$err", '0', substr("not ours: $made", 0, 60));
+}
+$node->safe_psql('tenant', "CREATE SCHEMA vdb; CREATE TABLE vdb.object ($columns);"
+	  . "CREATE TABLE vdb.store_owner AS SELECT ${theirs}::oid AS server, 'x' AS prefix; INSERT INTO vdb.object DEFAULT VALUES;"
+	  . 'DROP SERVER theirs');
+is($node->safe_psql('tenant', 'SELECT count(*) FROM vdb.store_owner'), '1', 'not ours: DROP SERVER leaves it alone');
+$node->safe_psql('postgres', 'DROP DATABASE tenant; DROP ROLE mallory');
+
 # A worker that waits holds its session up, which can be cancelled; one session collects at a time.
 my $held = hold_ledger($node);
 my $waiting = "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'vdb_ext worker' AND wait_event_type = 'Lock'";

@@ -10,6 +10,7 @@
 extern "C" {
 #include "access/table.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_type_d.h"
 #include "utils/fmgroids.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
@@ -19,9 +20,6 @@ extern "C" {
 
 namespace vdb::pg {
 namespace {
-
-constexpr char kTable[] = "object";
-constexpr char kPrimaryKey[] = "object_pkey";
 
 // The columns, by number.
 enum Column : AttrNumber {
@@ -38,6 +36,10 @@ enum Column : AttrNumber {
   kUnreferencedLsn,
 };
 constexpr int kColumns = kUnreferencedLsn;
+constexpr Oid kTypes[kColumns] = {BYTEAOID,       OIDOID,         OIDOID,   OIDOID,
+                                  UUIDOID,        TEXTOID,        INT8OID,  XID8OID,
+                                  TIMESTAMPTZOID, TIMESTAMPTZOID, PG_LSNOID};
+constexpr OwnTable kTable = {"object", kTypes};
 
 void Insert(Relation table, const LedgerRow& row) {
   auto* const index = static_cast<pg_uuid_t*>(palloc(sizeof(pg_uuid_t)));
@@ -66,7 +68,7 @@ void Find(Relation table, const LedgerKey& key, Found&& found) {
   ScanKeyInit(&keys[0], kId, BTEqualStrategyNumber, F_BYTEAEQ, ByteaDatum(key.id, sizeof(key.id)));
   ScanKeyInit(&keys[1], kServer, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(key.server));
   SysScanDesc scan =
-      systable_beginscan(table, OwnRelation(kPrimaryKey), true, nullptr, lengthof(keys), keys);
+      systable_beginscan(table, PrimaryKeyOf(table), true, nullptr, lengthof(keys), keys);
   if (HeapTuple tuple = systable_getnext(scan)) found(tuple);
   systable_endscan(scan);
 }
@@ -101,7 +103,7 @@ bool ReadRow(HeapTuple tuple, TupleDesc descriptor, LedgerRow* row) {
 
 }  // namespace
 
-Oid LedgerTable() { return OwnRelationIfAny(kTable); }
+Oid LedgerTable() { return OwnRelationIfAny(kTable.name); }
 
 void AddToLedger(std::span<const LedgerRow> rows) {
   Relation table = OpenOwnTable(kTable, RowExclusiveLock);

@@ -9,17 +9,17 @@
 extern "C" {
 #include "access/table.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_type_d.h"
 #include "utils/fmgroids.h"
 }
 
 namespace vdb::pg {
 namespace {
 
-constexpr char kTable[] = "store_owner";
-constexpr char kPrimaryKey[] = "store_owner_pkey";
-
 enum Column : AttrNumber { kServer = 1, kPrefix, kSeed, kToken, kPending };
 constexpr int kColumns = kPending;
+constexpr Oid kTypes[kColumns] = {OIDOID, TEXTOID, BYTEAOID, BYTEAOID, BYTEAOID};
+constexpr OwnTable kTable = {"store_owner", kTypes};
 
 /// Holds no other session up but one that writes the table, too: two builds may both find no row.
 Relation OpenForWrite() { return OpenOwnTable(kTable, ShareRowExclusiveLock); }
@@ -56,7 +56,7 @@ bool Find(Relation table, OwnerRow* row, ItemPointer self) {
   ScanKeyInit(&keys[0], kServer, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(row->server));
   ScanKeyInit(&keys[1], kPrefix, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(row->prefix));
   SysScanDesc scan =
-      systable_beginscan(table, OwnRelation(kPrimaryKey), true, nullptr, lengthof(keys), keys);
+      systable_beginscan(table, PrimaryKeyOf(table), true, nullptr, lengthof(keys), keys);
   HeapTuple tuple = systable_getnext(scan);
   const bool found = HeapTupleIsValid(tuple);
   if (found) {
@@ -122,11 +122,11 @@ void ConfirmOwner(const OwnerRow& row) {
 
 void ForgetOwners(Oid server) {
   // Any server that is dropped comes here, and DROP EXTENSION may have taken the tables already.
-  if (!OidIsValid(OwnRelationIfAny(kTable))) return;
+  if (!OidIsValid(OwnRelationIfAny(kTable.name))) return;
   Relation table = OpenOwnTable(kTable, AccessShareLock);
   ScanKeyData key;
   ScanKeyInit(&key, kServer, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(server));
-  SysScanDesc scan = systable_beginscan(table, OwnRelation(kPrimaryKey), true, nullptr, 1, &key);
+  SysScanDesc scan = systable_beginscan(table, PrimaryKeyOf(table), true, nullptr, 1, &key);
   while (HeapTuple tuple = systable_getnext(scan)) {
     LockRelationOid(RelationGetRelid(table), RowExclusiveLock);
     CatalogTupleDelete(table, &tuple->t_self);

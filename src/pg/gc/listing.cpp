@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "base/strcat.h"
+#include "pg/catalog/own_table.h"
 #include "pg/gc/store_access.h"
 #include "pg/guard.h"
 #include "pg/store/object_name.h"
@@ -15,6 +16,7 @@ extern "C" {
 #include "access/table.h"
 #include "access/xlog.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "foreign/foreign.h"
 #include "utils/fmgroids.h"
@@ -30,6 +32,7 @@ constexpr int64_t kListMs = 10 * 60 * 1000;
 List* StoreServers() {
   const Oid wrapper = get_foreign_data_wrapper_oid("vdb_store", true);
   List* servers = NIL;
+  if (!OidIsValid(wrapper) || !IsOwn(ForeignDataWrapperRelationId, wrapper)) return servers;
   Relation table = table_open(ForeignServerRelationId, AccessShareLock);
   SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
   while (HeapTuple tuple = systable_getnext(scan)) {
