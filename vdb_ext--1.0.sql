@@ -896,6 +896,13 @@ REVOKE ALL ON FUNCTION vdb.adopt(name) FROM PUBLIC;
 COMMENT ON FUNCTION vdb.adopt(name) IS
   'makes this database the one that collects garbage in a store, whoever did before';
 
+CREATE FUNCTION vdb.adopt(server name, database oid) RETURNS void
+  AS 'MODULE_PATHNAME', 'vdb_adopt_database'
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION vdb.adopt(name, oid) FROM PUBLIC;
+COMMENT ON FUNCTION vdb.adopt(name, oid) IS
+  'lets this database purge the objects of a database that was dropped from a store that can list';
+
 CREATE FUNCTION vdb.purge(
     server name,
     forget boolean DEFAULT false,   -- the ledger's rows alone, for a store that is gone

@@ -227,6 +227,13 @@ $node->safe_psql('postgres', 'DROP DATABASE copy; DROP DATABASE extra');
 $all = objects($path);
 cmp_ok($all, '>', $live, 'DROP DATABASE leaves its objects');
 like(gc($node), qr/kept\|\d+ objects of \d+ bytes of database $extra, which does not exist/, 'gc() knows of them');
+# They may be those of a database of the same oid in another cluster.
+like(gc_error($node, "SELECT * FROM vdb.purge('archive', $extra)"), qr/ERROR:  55000.*HINT:.*vdb\.adopt\('archive', $extra\)/s,
+	'not before it is adopted');
+is(scalar objects($path), $all, 'nothing was removed');
+like(gc_error($node, q{SELECT vdb.adopt('archive', oid) FROM pg_database WHERE datname = 'postgres'}), qr/ERROR:  55006/,
+	'a database that exists is not adopted');
+$node->safe_psql('postgres', "SELECT vdb.adopt('archive', $extra)");
 $node->safe_psql('postgres', "SELECT * FROM vdb.purge('archive', $extra)");
 is_clean($node, $path, 'DROP DATABASE, purged');
 

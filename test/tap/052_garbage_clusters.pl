@@ -102,4 +102,14 @@ $restored->start;
 wait_until($restored, 'SELECT NOT pg_is_in_recovery()');
 is($restored->safe_psql('postgres', $search), '7', 'restored: the index that was dropped since answers');
 like(gc_error($restored), $contested, 'restored: contested');
+
+# One that was restored to a point before the first build has nothing in its ledger, and all of the origin's in its prefix.
+$restored->safe_psql('postgres', 'DROP TABLE item; DELETE FROM vdb.object; DELETE FROM vdb.store_owner');
+is(gc_actions($restored), 'kept 1', 'nothing in the ledger: gc() knows what is there');
+$before = objects($path);
+like(gc_error($restored, q{SELECT * FROM vdb.purge('archive')}), $contested, 'nothing in the ledger: it must not purge');
+is(scalar objects($path), $before, 'nothing was removed');
+$restored->safe_psql('postgres', q{SELECT vdb.adopt('archive')});
+is($restored->safe_psql('postgres', q{SELECT count(*) FROM vdb.purge('archive') WHERE action = 'removed'}), $before, 'adopted: it purges');
+is(scalar objects($path), 0, 'all is removed');
 done_testing();

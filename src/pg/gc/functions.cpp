@@ -68,6 +68,12 @@ VDB_FUNCTION(vdb_adopt) {
   PG_RETURN_VOID();
 }
 
+VDB_FUNCTION(vdb_adopt_database) {
+  const Oid server = get_foreign_server_oid(NameStr(*PG_GETARG_NAME(0)), false);
+  vdb::pg::Entry("vdb.adopt", [&] { vdb::pg::AdoptDatabase(server, PG_GETARG_OID(1)); });
+  PG_RETURN_VOID();
+}
+
 VDB_FUNCTION(vdb_purge) {
   InitMaterializedSRF(fcinfo, 0);
   const Oid server = get_foreign_server_oid(NameStr(*PG_GETARG_NAME(0)), false);

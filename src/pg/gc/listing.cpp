@@ -2,9 +2,6 @@
 
 #include "pg/gc/listing.h"
 
-#include <algorithm>
-#include <cstdlib>
-
 #include "base/strcat.h"
 #include "pg/catalog/own_table.h"
 #include "pg/gc/store_access.h"
@@ -68,14 +65,14 @@ void ReportServer(Oid server, Report* report) {
         count.bytes += object.size;
       }
       for (const auto& [prefix, count] : strangers) {
-        const Oid database = static_cast<Oid>(std::strtoul(
-            prefix.substr(std::min(prefix.size(), incarnation.size())).c_str(), nullptr, 10));
+        const Oid database = DatabaseOfName(prefix);
         const std::string what = StrCat(count.objects, " objects of ", count.bytes, " bytes");
         if (database == MyDatabaseId) {
           report->Add(prefix, name, kKept,
                       StrCat(what,
                              " are not in the ledger: another cluster made them, or this one "
-                             "before it was restored; vdb.purge() removes them"));
+                             "before it was restored; vdb.purge() removes them, unless another "
+                             "cluster collects there"));
         } else if (!Call([&] { return DatabaseExists(database); })) {
           report->Add(prefix, name, kKept,
                       StrCat(what, " of database ", database, ", which does not exist; vdb.purge('",

@@ -10,6 +10,7 @@
 #include "crypto/hash.h"
 #include "pg/catalog/store_server.h"
 #include "pg/guard.h"
+#include "pg/store/object_name.h"
 
 namespace vdb::pg {
 namespace {
@@ -63,7 +64,20 @@ OwnerRecord::State OwnerRecord::Look() {
 
 void OwnerRecord::Refuse(State state) {
   const std::string& name = store_.name();
+  const Oid database = DatabaseOfName(row_.prefix);
   Call([&] {
+    if (database != MyDatabaseId) {
+      ereport(ERROR,
+              (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+               errmsg("another cluster may collect objects of database %u in store \"%s\"",
+                      database, name.c_str()),
+               errdetail("The record \"%s%s\" was last written by that database, or by one of the "
+                         "same oid in another cluster that was restored from the same backup.",
+                         row_.prefix, kRecord),
+               errhint("If there is no such cluster, vdb.adopt('%s', %u) makes this database the "
+                       "collector.",
+                       name.c_str(), database)));
+    }
     if (state == State::kLost) {
       ereport(ERROR,
               (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
