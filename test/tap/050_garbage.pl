@@ -118,6 +118,21 @@ like(gc_error($node, "BEGIN; CREATE SERVER new FOREIGN DATA WRAPPER vdb_store OP
 		  . 'CREATE INDEX ON item USING vdb (v) WITH (store = new)'),
 	qr/ERROR:  55000.*created or changed in this transaction/s, 'a server that may be rolled back');
 
+# DROP SERVER has written the table of owner records, and does not keep others from it.
+my $other_path = new_store('other');
+$node->safe_psql('postgres', qq{
+	CREATE SERVER other FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$other_path');
+	INSERT INTO vdb.store_owner (server, prefix, seed) SELECT oid, 'x', sha256('x') FROM pg_foreign_server WHERE srvname = 'other'});
+$node->safe_psql('postgres', "SET statement_timeout = '60s'; BEGIN; DROP SERVER other; $index; ROLLBACK");
+is($node->safe_psql('postgres', 'SELECT count(*) FROM vdb.store_owner'), '2', 'DROP SERVER and a build in one transaction');
+collected('DROP SERVER and a build rolled back', $live);
+my $dropping = $node->background_psql('postgres');
+$dropping->query_safe('BEGIN; DROP SERVER other');
+$node->safe_psql('postgres', "SET statement_timeout = '60s'; BEGIN; $index; ROLLBACK");
+collected('a build beside DROP SERVER', $live);
+$dropping->query_safe('COMMIT');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM vdb.store_owner'), '1', 'DROP SERVER');
+
 # Where the extension is not, what has the names of its tables is somebody's own, whatever it looks like.
 $node->safe_psql('postgres', 'CREATE ROLE mallory LOGIN; CREATE DATABASE tenant OWNER mallory');
 $node->safe_psql('tenant', 'CREATE FOREIGN DATA WRAPPER vdb_store; CREATE SERVER theirs FOREIGN DATA WRAPPER vdb_store');

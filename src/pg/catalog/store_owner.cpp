@@ -9,7 +9,9 @@
 extern "C" {
 #include "access/table.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type_d.h"
+#include "storage/lock.h"
 #include "utils/fmgroids.h"
 }
 
@@ -21,8 +23,18 @@ constexpr int kColumns = kPending;
 constexpr Oid kTypes[kColumns] = {OIDOID, TEXTOID, BYTEAOID, BYTEAOID, BYTEAOID};
 constexpr OwnTable kTable = {"store_owner", kTypes};
 
-/// Holds no other session up but one that writes the table, too: two builds may both find no row.
-Relation OpenForWrite() { return OpenOwnTable(kTable, ShareRowExclusiveLock); }
+/// One worker at a time finds that there is no row, or changes one. Not by a lock on the table:
+/// DROP SERVER holds one that would conflict until its transaction ends, in which an index of
+/// another store may be built; its session would wait for its worker, which nobody sees as a
+/// deadlock.
+Relation OpenForWrite() {
+  Relation table = OpenOwnTable(kTable, RowExclusiveLock);
+  LOCKTAG tag;
+  // A sub-object that the table does not have: workers alone know of it.
+  SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId, RelationGetRelid(table), 1);
+  (void)LockAcquire(&tag, ExclusiveLock, false, false);
+  return table;
+}
 
 HeapTuple Form(Relation table, const OwnerRow& row) {
   Datum values[kColumns] = {};
