@@ -133,6 +133,23 @@ collected('a build beside DROP SERVER', $live);
 $dropping->query_safe('COMMIT');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM vdb.store_owner'), '1', 'DROP SERVER');
 
+# The role that the objects were stored for is gone.
+$node->safe_psql('postgres', qq{
+	CREATE SERVER other FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$other_path');
+	CREATE ROLE alice;
+	GRANT USAGE ON FOREIGN SERVER other TO alice;
+	CREATE TABLE hers AS SELECT * FROM item;
+	ALTER TABLE hers ALTER v TYPE vector(16);
+	ALTER TABLE hers OWNER TO alice});
+$node->safe_psql('postgres', 'CREATE INDEX hers_v ON hers USING vdb (v) WITH (store = other)');
+$node->safe_psql('postgres', 'DROP TABLE hers; DROP OWNED BY alice; DROP ROLE alice');
+my $hers = objects($other_path);
+cmp_ok($hers, '>', 0, 'a role that is gone has left objects');
+$node->safe_psql('postgres', q{SELECT vdb.adopt('other')});
+is($node->safe_psql('postgres', q{SELECT count(*) FROM vdb.purge('other') WHERE action = 'removed'}), $hers, 'they can be purged');
+is(scalar objects($other_path), 0, 'and are');
+$node->safe_psql('postgres', 'DROP SERVER other');
+
 # Where the extension is not, what has the names of its tables is somebody's own, whatever it looks like.
 $node->safe_psql('postgres', 'CREATE ROLE mallory LOGIN; CREATE DATABASE tenant OWNER mallory');
 $node->safe_psql('tenant', 'CREATE FOREIGN DATA WRAPPER vdb_store; CREATE SERVER theirs FOREIGN DATA WRAPPER vdb_store');

@@ -138,24 +138,33 @@ void MarkInLedger(std::span<const LedgerMark> marks) {
   table_close(table, RowExclusiveLock);
 }
 
-std::span<LedgerRow> ReadLedger() {
-  size_t n = 0, room = 64;
-  auto* rows = static_cast<LedgerRow*>(palloc(room * sizeof(LedgerRow)));
+void VisitLedger(LedgerVisitor visit, void* context) {
+  LedgerRow row;
   Relation table = OpenOwnTable(kTable, AccessShareLock);
   // A fresh snapshot, whatever the transaction's isolation.
   SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
   while (HeapTuple tuple = systable_getnext(scan)) {
+    if (!ReadRow(tuple, RelationGetDescr(table), &row)) {
+      ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                      errmsg("table \"vdb.object\" has a malformed row")));
+    }
+    if (!visit(row, context)) break;
+  }
+  systable_endscan(scan);
+  table_close(table, AccessShareLock);
+}
+
+std::span<LedgerRow> ReadLedger() {
+  size_t n = 0, room = 64;
+  auto* rows = static_cast<LedgerRow*>(palloc(room * sizeof(LedgerRow)));
+  ForEachLedgerRow([&](const LedgerRow& row) {
     if (n == room) {
       room *= 2;
       rows = static_cast<LedgerRow*>(repalloc_huge(rows, room * sizeof(LedgerRow)));
     }
-    if (!ReadRow(tuple, RelationGetDescr(table), &rows[n]))
-      ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-                      errmsg("table \"vdb.object\" has a malformed row")));
-    n++;
-  }
-  systable_endscan(scan);
-  table_close(table, AccessShareLock);
+    rows[n++] = row;
+    return true;
+  });
   return {rows, n};
 }
 
