@@ -150,6 +150,32 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM vdb.purge('other') WHERE 
 is(scalar objects($other_path), 0, 'and are');
 $node->safe_psql('postgres', 'DROP SERVER other');
 
+# Two servers for one place: the second one is refused, and holds nobody else up.
+$node->safe_psql('postgres', qq{
+	CREATE SERVER second FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$path')});
+$node->safe_psql('postgres', 'CREATE INDEX second_v ON item USING vdb (v) WITH (store = second)');
+$all = objects($path);
+$node->safe_psql('postgres', "DROP INDEX second_v; $index; DROP INDEX other_v");
+my $archived = objects($path) - $all;
+cmp_ok($archived, '>', 0, 'there is garbage in both');
+my $refused = qr/ERROR:  55000.*another cluster collects garbage in store "second".*HINT:.*vdb\.adopt\('second'\)/s;
+like(gc_error($node, 'SELECT * FROM vdb.gc(true)'), $refused, 'contested: dry run');
+is(scalar objects($path), $all + $archived, 'contested: a dry run removes nothing');
+like(gc_error($node), $refused, 'contested');
+is(scalar objects($path), $all, 'contested: the other server has been collected, and nothing else');
+is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT srvname, ' ') FROM vdb.object o JOIN pg_foreign_server s ON s.oid = o.server
+	WHERE unreferenced_since IS NOT NULL}), 'second', 'contested: so has its ledger');
+like(gc_error($node, q{SELECT * FROM vdb.purge('second')}), $refused, 'contested: no purge');
+is(scalar objects($path), $all, 'contested: nothing was purged');
+$node->safe_psql('postgres', q{SELECT vdb.adopt('second')});
+like(gc_error($node), qr/ERROR:  55000.*another cluster collects garbage in store "archive"/s, 'the other way round');
+$node->safe_psql('postgres', q{SELECT * FROM vdb.purge('second', forget => true); DROP SERVER second; SELECT vdb.adopt('archive')});
+foreach my $object (objects($path))
+{
+	unlink "$path/$object" unless $node->safe_psql('postgres', "SELECT count(*) FROM vdb.object WHERE name = '$object'");
+}
+is_clean($node, $path, 'one server again');
+
 # Where the extension is not, what has the names of its tables is somebody's own, whatever it looks like.
 $node->safe_psql('postgres', 'CREATE ROLE mallory LOGIN; CREATE DATABASE tenant OWNER mallory');
 $node->safe_psql('tenant', 'CREATE FOREIGN DATA WRAPPER vdb_store; CREATE SERVER theirs FOREIGN DATA WRAPPER vdb_store');

@@ -210,6 +210,7 @@ void Collector::Run() {
   }
   remover.Flush();
   if (worker != nullptr) worker->Close();
+  remover.RaiseRefusal();
 }
 
 }  // namespace vdb::pg

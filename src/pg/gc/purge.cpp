@@ -92,7 +92,10 @@ void RemoveStrangers(store::ObjectStore& store, Oid server, const std::string& p
   const Result<std::vector<store::ListedObject>> listed = ListObjects(store, prefix);
   ThrowIfError(listed.status());
   if (listed->empty()) return;
-  if (store.capabilities().records) OwnerRecord(store, server, prefix).Renew(*worker);
+  if (store.capabilities().records) {
+    const std::optional<Refusal> refusal = OwnerRecord(store, server, prefix).Renew(*worker);
+    if (refusal.has_value()) Raise(*refusal);
+  }
   RemoveListed(store, prefix, {}, kPurged, report);
 }
 
@@ -124,6 +127,7 @@ void Purge(Oid server, bool forget, Report* report) {
     const StoreHandle handle = OpenStore(server, CollectingRole(server));
     Remover remover(report, &worker);
     remover.Open(server, rows, false);
+    remover.RaiseRefusal();
     std::set<std::string> ours, claimed;
     for (const LedgerRow& row : rows) {
       remover.Remove(row, kPurged);
