@@ -772,7 +772,7 @@ CREATE FUNCTION vdb.store_check(
     OUT message text)
   RETURNS SETOF record
   AS 'MODULE_PATHNAME', 'vdb_store_check'
-  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION vdb.store_check(name) IS
   'writes, reads, verifies and removes a small object in a store, as the current user';
 

@@ -71,7 +71,8 @@ void ReportServer(Oid server, Report* report) {
           report->Add(prefix, name, kKept,
                       StrCat(what,
                              " are not in the ledger: another cluster made them, or this one "
-                             "before it was restored; vdb.purge() removes them, unless another "
+                             "before it was restored, or a vdb.store_check() that was cut off; "
+                             "vdb.purge() removes them, unless another "
                              "cluster collects there"));
         } else if (!Call([&] { return DatabaseExists(database); })) {
           report->Add(prefix, name, kKept,
