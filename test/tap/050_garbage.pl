@@ -176,6 +176,18 @@ foreach my $object (objects($path))
 }
 is_clean($node, $path, 'one server again');
 
+# A large ledger: what a collection takes of the query's memory does not grow with it.
+$node->safe_psql('postgres', q{
+	INSERT INTO vdb.object (id, server, owner, database, index, name, size, builder, created)
+	SELECT sha256(i::text::bytea), s.oid, 10, 1, '00000000-0000-0000-0000-000000000000', '0/1/x/' || i, 1, '3', now()
+	FROM pg_foreign_server s, generate_series(1, 20000) i});
+my $bytes = $node->safe_psql('postgres', q{
+	SET work_mem = '64kB';
+	SELECT (SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE g.object IS NOT NULL) FROM vdb.gc(true) g LIMIT 1});
+cmp_ok($bytes, '<', 5_000_000, 'a large ledger');
+$node->safe_psql('postgres', 'DELETE FROM vdb.object WHERE database = 1');
+is_clean($node, $path, 'it was one');
+
 # Where the extension is not, what has the names of its tables is somebody's own, whatever it looks like.
 $node->safe_psql('postgres', 'CREATE ROLE mallory LOGIN; CREATE DATABASE tenant OWNER mallory');
 $node->safe_psql('tenant', 'CREATE FOREIGN DATA WRAPPER vdb_store; CREATE SERVER theirs FOREIGN DATA WRAPPER vdb_store');

@@ -67,6 +67,7 @@ like(gc($node), qr/WAL sender \d+'s standby, which has not reported yet, may sti
 $receiver->signal('INT');
 $receiver->finish;
 $receiver = receiver(1, 'true');
+$node->wait_for_catchup($standby, 'replay', $node->lsn('flush'));
 is(gc_actions($node), "removed $live", 'an archiver needs nothing');
 $receiver->signal('INT');
 $receiver->finish;

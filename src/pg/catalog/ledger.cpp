@@ -154,20 +154,6 @@ void VisitLedger(LedgerVisitor visit, void* context) {
   table_close(table, AccessShareLock);
 }
 
-std::span<LedgerRow> ReadLedger() {
-  size_t n = 0, room = 64;
-  auto* rows = static_cast<LedgerRow*>(palloc(room * sizeof(LedgerRow)));
-  ForEachLedgerRow([&](const LedgerRow& row) {
-    if (n == room) {
-      room *= 2;
-      rows = static_cast<LedgerRow*>(repalloc_huge(rows, room * sizeof(LedgerRow)));
-    }
-    rows[n++] = row;
-    return true;
-  });
-  return {rows, n};
-}
-
 TimestampTz StoredAt(const LedgerKey& key) {
   TimestampTz created = 0;
   Relation table = OpenOwnTable(kTable, AccessShareLock);
@@ -182,12 +168,14 @@ TimestampTz StoredAt(const LedgerKey& key) {
 
 uint64_t CountLedger(Oid server) {
   if (!OidIsValid(LedgerTable())) return 0;
-  const std::span<LedgerRow> rows = ReadLedger();
-  const auto n = std::count_if(rows.begin(), rows.end(), [&](const LedgerRow& row) {
-    return row.database == MyDatabaseId && (!OidIsValid(server) || row.key.server == server);
+  uint64_t n = 0;
+  ForEachLedgerRow([&](const LedgerRow& row) {
+    const bool counts =
+        row.database == MyDatabaseId && (!OidIsValid(server) || row.key.server == server);
+    n += counts ? 1 : 0;
+    return true;
   });
-  pfree(rows.data());
-  return static_cast<uint64_t>(n);
+  return n;
 }
 
 }  // namespace vdb::pg

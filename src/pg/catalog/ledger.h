@@ -55,9 +55,6 @@ void ForEachLedgerRow(Visit visit) {
   VisitLedger([](const LedgerRow& row, void* v) { return (*static_cast<Visit*>(v))(row); }, &visit);
 }
 
-/// All rows, likewise, in the current memory context.
-std::span<LedgerRow> ReadLedger();
-
 /// When the object's row was added; 0: there is none.
 TimestampTz StoredAt(const LedgerKey& key);
 

@@ -185,7 +185,12 @@ void Collector::Mark(const std::vector<Verdict>& verdicts, WorkerClient* worker)
 }
 
 void Collector::Run() {
-  rows_ = Call([] { return ReadLedger(); });
+  Call([&] {
+    ForEachLedgerRow([&](const LedgerRow& row) {
+      rows_.push_back(row);
+      return true;
+    });
+  });
   for (const LedgerRow& row : rows_) StateOf(row.builder);
   uses_ = FindIndexUses();
   standby_ = FarthestBehind();

@@ -24,11 +24,14 @@ namespace {
 /// The prefixes that this database has had in that store: pg_upgrade makes a new incarnation.
 std::set<std::string> PrefixesOf(Oid server) {
   std::set<std::string> prefixes = {ObjectPrefix(GetSystemIdentifier(), MyDatabaseId)};
-  for (const LedgerRow& row : Call([] { return ReadLedger(); })) {
-    if (row.key.server == server && row.database == MyDatabaseId) {
-      prefixes.insert(PrefixOfName(row.name));
-    }
-  }
+  Call([&] {
+    ForEachLedgerRow([&](const LedgerRow& row) {
+      if (row.key.server == server && row.database == MyDatabaseId) {
+        prefixes.insert(PrefixOfName(row.name));
+      }
+      return true;
+    });
+  });
   return prefixes;
 }
 

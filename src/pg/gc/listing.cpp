@@ -56,7 +56,12 @@ void ReportServer(Oid server, Report* report) {
     if (listed.ok()) {
       // Read after the list: what was uploaded meanwhile had its row before.
       std::set<std::string> known;
-      for (const LedgerRow& row : Call([] { return ReadLedger(); })) known.insert(row.name);
+      Call([&] {
+        ForEachLedgerRow([&](const LedgerRow& row) {
+          known.insert(row.name);
+          return true;
+        });
+      });
       std::map<std::string, Count> strangers;
       for (const store::ListedObject& object : *listed) {
         if (known.contains(object.name)) continue;

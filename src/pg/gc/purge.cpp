@@ -115,9 +115,12 @@ void Purge(Oid server, bool forget, Report* report) {
   CollectorLock lock("vdb.purge()");
   BuildsExcluded excluded(server);
   std::vector<LedgerRow> rows;
-  for (const LedgerRow& row : Call([] { return ReadLedger(); })) {
-    if (row.key.server == server && row.database == MyDatabaseId) rows.push_back(row);
-  }
+  Call([&] {
+    ForEachLedgerRow([&](const LedgerRow& row) {
+      if (row.key.server == server && row.database == MyDatabaseId) rows.push_back(row);
+      return true;
+    });
+  });
   RequireUnused(server, rows);
   const std::string name = ServerName(server);
   WorkerClient worker;
