@@ -772,7 +772,7 @@ CREATE FUNCTION vdb.store_check(
     OUT message text)
   RETURNS SETOF record
   AS 'MODULE_PATHNAME', 'vdb_store_check'
-  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION vdb.store_check(name) IS
   'writes, reads, verifies and removes a small object in a store, as the current user';
 
@@ -895,6 +895,13 @@ CREATE FUNCTION vdb.adopt(server name) RETURNS void
 REVOKE ALL ON FUNCTION vdb.adopt(name) FROM PUBLIC;
 COMMENT ON FUNCTION vdb.adopt(name) IS
   'makes this database the one that collects garbage in a store, whoever did before';
+
+CREATE FUNCTION vdb.adopt(server name, database oid) RETURNS void
+  AS 'MODULE_PATHNAME', 'vdb_adopt_database'
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION vdb.adopt(name, oid) FROM PUBLIC;
+COMMENT ON FUNCTION vdb.adopt(name, oid) IS
+  'lets this database purge the objects of a database that was dropped from a store that can list';
 
 CREATE FUNCTION vdb.purge(
     server name,

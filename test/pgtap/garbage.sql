@@ -11,7 +11,8 @@ CREATE FUNCTION pg_temp.properties(name text) RETURNS SETOF text LANGUAGE sql AS
   FROM pg_proc p WHERE p.pronamespace = 'vdb'::regnamespace AND p.proname = name ORDER BY 1 $$;
 SELECT results_eq($$SELECT pg_temp.properties('gc')$$,
   ARRAY['gc(dry_run boolean, OUT object text, OUT server name, OUT action text, OUT reason text) volatile strict unsafe set']);
-SELECT results_eq($$SELECT pg_temp.properties('adopt')$$, ARRAY['adopt(server name) volatile strict unsafe']);
+SELECT results_eq($$SELECT pg_temp.properties('adopt')$$, ARRAY[
+  'adopt(server name) volatile strict unsafe', 'adopt(server name, database oid) volatile strict unsafe']);
 SELECT results_eq($$SELECT pg_temp.properties('purge')$$, ARRAY[
   'purge(server name, database oid, OUT object text, OUT store name, OUT action text, OUT reason text) volatile strict unsafe set',
   'purge(server name, forget boolean, OUT object text, OUT store name, OUT action text, OUT reason text) volatile strict unsafe set']);
@@ -42,8 +43,8 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 SELECT is(pg_temp.outcome(role, statement), '42501', role || ' may not: ' || statement)
 FROM unnest(ARRAY['vdb_other', 'vdb_reader']) role, unnest(ARRAY[
-  'SELECT FROM vdb.gc()', 'SELECT FROM vdb.gc(true)', $$SELECT vdb.adopt('nothing')$$, $$SELECT FROM vdb.purge('nothing')$$,
-  $$SELECT FROM vdb.purge('nothing', 1::oid)$$]) statement;
+  'SELECT FROM vdb.gc()', 'SELECT FROM vdb.gc(true)', $$SELECT vdb.adopt('nothing')$$, $$SELECT vdb.adopt('nothing', 1::oid)$$,
+  $$SELECT FROM vdb.purge('nothing')$$,  $$SELECT FROM vdb.purge('nothing', 1::oid)$$]) statement;
 SELECT is(pg_temp.outcome('vdb_other', 'SELECT FROM ' || name), '42501', 'nobody reads ' || name)
 FROM unnest(ARRAY['vdb.object', 'vdb.store_owner']) name;
 SELECT is_empty($$SELECT relname FROM pg_class WHERE oid IN ('vdb.object'::regclass, 'vdb.store_owner'::regclass)
@@ -74,6 +75,9 @@ FROM pg_foreign_server s, pg_database d WHERE srvname = 'store' AND datname = cu
 SELECT throws_ok('DROP SERVER store', '2BP01', 'cannot drop server "store" while vdb indexes have objects there');
 SELECT throws_ok('DROP FOREIGN DATA WRAPPER vdb_store CASCADE', '2BP01');
 SELECT throws_ok('DROP EXTENSION vdb_ext CASCADE', '2BP01');
+SELECT throws_ok('ALTER TABLE vdb.object ADD COLUMN more int; DROP SERVER store', 'XX001',
+  'table "vdb.object" does not have the columns that CREATE EXTENSION vdb_ext gave it');
+SELECT throws_ok('ALTER TABLE vdb.object ALTER size TYPE numeric; DROP SERVER store', 'XX001');
 UPDATE vdb.object SET server = 1;
 SELECT lives_ok('DROP SERVER store', 'a server without objects can be dropped');
 SELECT throws_ok('DROP EXTENSION vdb_ext CASCADE', '2BP01',

@@ -37,7 +37,7 @@ SELECT is(pg_temp.properties('stat_store'), 'stat_store(OUT server name, OUT bre
   'OUT p99 double precision) volatile strict restricted set', 'stat_store tells of all sessions');
 SELECT is(pg_temp.properties('store_check'),
   'store_check(server name, OUT step text, OUT ok boolean, OUT milliseconds double precision, OUT message text) '
-  'volatile strict restricted set', 'store_check reports steps');
+  'volatile strict unsafe set', 'store_check reports steps');
 SELECT is(pg_temp.properties('chunk_cid'), 'chunk_cid(index regclass, number integer) volatile strict restricted',
   'chunk_cid gives text');
 SELECT is(pg_temp.properties('prewarm'),

@@ -118,6 +118,100 @@ like(gc_error($node, "BEGIN; CREATE SERVER new FOREIGN DATA WRAPPER vdb_store OP
 		  . 'CREATE INDEX ON item USING vdb (v) WITH (store = new)'),
 	qr/ERROR:  55000.*created or changed in this transaction/s, 'a server that may be rolled back');
 
+# DROP SERVER has written the table of owner records, and does not keep others from it.
+my $other_path = new_store('other');
+$node->safe_psql('postgres', qq{
+	CREATE SERVER other FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$other_path');
+	INSERT INTO vdb.store_owner (server, prefix, seed) SELECT oid, 'x', sha256('x') FROM pg_foreign_server WHERE srvname = 'other'});
+$node->safe_psql('postgres', "SET statement_timeout = '60s'; BEGIN; DROP SERVER other; $index; ROLLBACK");
+is($node->safe_psql('postgres', 'SELECT count(*) FROM vdb.store_owner'), '2', 'DROP SERVER and a build in one transaction');
+collected('DROP SERVER and a build rolled back', $live);
+my $dropping = $node->background_psql('postgres');
+$dropping->query_safe('BEGIN; DROP SERVER other');
+$node->safe_psql('postgres', "SET statement_timeout = '60s'; BEGIN; $index; ROLLBACK");
+collected('a build beside DROP SERVER', $live);
+$dropping->query_safe('COMMIT');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM vdb.store_owner'), '1', 'DROP SERVER');
+
+# The role that the objects were stored for is gone.
+$node->safe_psql('postgres', qq{
+	CREATE SERVER other FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$other_path');
+	CREATE ROLE alice;
+	GRANT USAGE ON FOREIGN SERVER other TO alice;
+	CREATE TABLE hers AS SELECT * FROM item;
+	ALTER TABLE hers ALTER v TYPE vector(16);
+	ALTER TABLE hers OWNER TO alice});
+$node->safe_psql('postgres', 'CREATE INDEX hers_v ON hers USING vdb (v) WITH (store = other)');
+$node->safe_psql('postgres', 'DROP TABLE hers; DROP OWNED BY alice; DROP ROLE alice');
+my $hers = objects($other_path);
+cmp_ok($hers, '>', 0, 'a role that is gone has left objects');
+$node->safe_psql('postgres', q{SELECT vdb.adopt('other')});
+is($node->safe_psql('postgres', q{SELECT count(*) FROM vdb.purge('other') WHERE action = 'removed'}), $hers, 'they can be purged');
+is(scalar objects($other_path), 0, 'and are');
+$node->safe_psql('postgres', 'DROP SERVER other');
+
+# Two servers for one place: the second one is refused, and holds nobody else up.
+$node->safe_psql('postgres', qq{
+	CREATE SERVER second FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$path')});
+$node->safe_psql('postgres', 'CREATE INDEX second_v ON item USING vdb (v) WITH (store = second)');
+$all = objects($path);
+$node->safe_psql('postgres', "DROP INDEX second_v; $index; DROP INDEX other_v");
+my $archived = objects($path) - $all;
+cmp_ok($archived, '>', 0, 'there is garbage in both');
+my $refused = qr/ERROR:  55000.*another cluster collects garbage in store "second".*HINT:.*vdb\.adopt\('second'\)/s;
+like(gc_error($node, 'SELECT * FROM vdb.gc(true)'), $refused, 'contested: dry run');
+is(scalar objects($path), $all + $archived, 'contested: a dry run removes nothing');
+like(gc_error($node), $refused, 'contested');
+is(scalar objects($path), $all, 'contested: the other server has been collected, and nothing else');
+is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT srvname, ' ') FROM vdb.object o JOIN pg_foreign_server s ON s.oid = o.server
+	WHERE unreferenced_since IS NOT NULL}), 'second', 'contested: so has its ledger');
+like(gc_error($node, q{SELECT * FROM vdb.purge('second')}), $refused, 'contested: no purge');
+is(scalar objects($path), $all, 'contested: nothing was purged');
+$node->safe_psql('postgres', q{SELECT vdb.adopt('second')});
+like(gc_error($node), qr/ERROR:  55000.*another cluster collects garbage in store "archive"/s, 'the other way round');
+$node->safe_psql('postgres', q{SELECT * FROM vdb.purge('second', forget => true); DROP SERVER second; SELECT vdb.adopt('archive')});
+foreach my $object (objects($path))
+{
+	unlink "$path/$object" unless $node->safe_psql('postgres', "SELECT count(*) FROM vdb.object WHERE name = '$object'");
+}
+is_clean($node, $path, 'one server again');
+
+# A large ledger: what a collection takes of the query's memory does not grow with it.
+$node->safe_psql('postgres', q{
+	INSERT INTO vdb.object (id, server, owner, database, index, name, size, builder, created)
+	SELECT sha256(i::text::bytea), s.oid, 10, 1, '00000000-0000-0000-0000-000000000000', '0/1/x/' || i, 1, '3', now()
+	FROM pg_foreign_server s, generate_series(1, 20000) i});
+my $bytes = $node->safe_psql('postgres', q{
+	SET work_mem = '64kB';
+	SELECT (SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE g.object IS NOT NULL) FROM vdb.gc(true) g LIMIT 1});
+cmp_ok($bytes, '<', 5_000_000, 'a large ledger');
+$node->safe_psql('postgres', 'DELETE FROM vdb.object WHERE database = 1');
+is_clean($node, $path, 'it was one');
+
+# Where the extension is not, what has the names of its tables is somebody's own, whatever it looks like.
+$node->safe_psql('postgres', 'CREATE ROLE mallory LOGIN; CREATE DATABASE tenant OWNER mallory');
+$node->safe_psql('tenant', 'CREATE FOREIGN DATA WRAPPER vdb_store; CREATE SERVER theirs FOREIGN DATA WRAPPER vdb_store');
+my $theirs = $node->safe_psql('tenant', q{SELECT oid FROM pg_foreign_server WHERE srvname = 'theirs'});
+my $columns = join ', ', map { "c$_ bigint DEFAULT 4702111234474983745" } 1 .. 900;
+foreach my $made (
+	map({ my $name = $_;
+			map { "TABLE vdb.$name $_" } "($columns)", '(a int) PARTITION BY RANGE (a)', '(a text PRIMARY KEY)' }
+		  qw(object store_owner manifest chunk master_key)),
+	'VIEW vdb.object AS SELECT 1')
+{
+	my ($kind, $name) = split / /, $made;
+	my $fill = $made =~ /DEFAULT/ ? "INSERT INTO $name DEFAULT VALUES;" : '';
+	my ($code, $out, $err) = $node->psql('tenant', "CREATE SCHEMA vdb; CREATE $made; $fill DROP $kind $name;"
+		  . 'CREATE TABLE mine (id int PRIMARY KEY); DROP TABLE mine; DROP SCHEMA vdb',
+		extra_params => [ '-U', 'mallory' ]);
+	is("$code$err", '0', substr("not ours: $made", 0, 60));
+}
+$node->safe_psql('tenant', "CREATE SCHEMA vdb; CREATE TABLE vdb.object ($columns);"
+	  . "CREATE TABLE vdb.store_owner AS SELECT ${theirs}::oid AS server, 'x' AS prefix; INSERT INTO vdb.object DEFAULT VALUES;"
+	  . 'DROP SERVER theirs');
+is($node->safe_psql('tenant', 'SELECT count(*) FROM vdb.store_owner'), '1', 'not ours: DROP SERVER leaves it alone');
+$node->safe_psql('postgres', 'DROP DATABASE tenant; DROP ROLE mallory');
+
 # A worker that waits holds its session up, which can be cancelled; one session collects at a time.
 my $held = hold_ledger($node);
 my $waiting = "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'vdb_ext worker' AND wait_event_type = 'Lock'";
@@ -203,6 +297,13 @@ $node->safe_psql('postgres', 'DROP DATABASE copy; DROP DATABASE extra');
 $all = objects($path);
 cmp_ok($all, '>', $live, 'DROP DATABASE leaves its objects');
 like(gc($node), qr/kept\|\d+ objects of \d+ bytes of database $extra, which does not exist/, 'gc() knows of them');
+# They may be those of a database of the same oid in another cluster.
+like(gc_error($node, "SELECT * FROM vdb.purge('archive', $extra)"), qr/ERROR:  55000.*HINT:.*vdb\.adopt\('archive', $extra\)/s,
+	'not before it is adopted');
+is(scalar objects($path), $all, 'nothing was removed');
+like(gc_error($node, q{SELECT vdb.adopt('archive', oid) FROM pg_database WHERE datname = 'postgres'}), qr/ERROR:  55006/,
+	'a database that exists is not adopted');
+$node->safe_psql('postgres', "SELECT vdb.adopt('archive', $extra)");
 $node->safe_psql('postgres', "SELECT * FROM vdb.purge('archive', $extra)");
 is_clean($node, $path, 'DROP DATABASE, purged');
 

@@ -2,6 +2,7 @@
 use strict;
 use warnings;
 
+use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -42,6 +43,34 @@ is($standby->safe_psql('postgres', $search), '7', 'the standby uses it');
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 $node->wait_for_catchup($standby, 'replay', $node->lsn('flush'));
 is(gc_actions($node), "removed $live", 'the standby has replayed it');
+
+# One that is connected and has not said yet how far it is; what reports and never replays is an archiver.
+sub receiver
+{
+	my ($interval, $reports) = @_;
+	my $directory = "$ENV{TESTDIR}/received_$interval";
+	mkdir $directory or die;
+	my $output = '';
+	my $receiver = IPC::Run::start(
+		[ 'pg_receivewal', '-D', $directory, '-s', $interval, '-d', $node->connstr('postgres') . ' application_name=receiver' ],
+		'>', \$output, '2>', \$output);
+	wait_until($node, "SELECT count(*) = 1 FROM pg_stat_replication WHERE application_name = 'receiver'
+		AND state = 'streaming' AND (write_lsn IS NOT NULL) = $reports");
+	return $receiver;
+}
+
+$node->safe_psql('postgres', "$index; DROP INDEX item_v");
+$node->wait_for_catchup($standby, 'replay', $node->lsn('flush'));
+my $receiver = receiver(0, 'false');
+is(gc_actions($node), "kept $live", 'one that has not reported: kept');
+like(gc($node), qr/WAL sender \d+'s standby, which has not reported yet, may still use it/, 'and it says so');
+$receiver->signal('INT');
+$receiver->finish;
+$receiver = receiver(1, 'true');
+$node->wait_for_catchup($standby, 'replay', $node->lsn('flush'));
+is(gc_actions($node), "removed $live", 'an archiver needs nothing');
+$receiver->signal('INT');
+$receiver->finish;
 
 # One that is away, and has a slot.
 $node->safe_psql('postgres', q{SELECT pg_create_physical_replication_slot('away', true)});
@@ -102,4 +131,14 @@ $restored->start;
 wait_until($restored, 'SELECT NOT pg_is_in_recovery()');
 is($restored->safe_psql('postgres', $search), '7', 'restored: the index that was dropped since answers');
 like(gc_error($restored), $contested, 'restored: contested');
+
+# One that was restored to a point before the first build has nothing in its ledger, and all of the origin's in its prefix.
+$restored->safe_psql('postgres', 'DROP TABLE item; DELETE FROM vdb.object; DELETE FROM vdb.store_owner');
+is(gc_actions($restored), 'kept 1', 'nothing in the ledger: gc() knows what is there');
+$before = objects($path);
+like(gc_error($restored, q{SELECT * FROM vdb.purge('archive')}), $contested, 'nothing in the ledger: it must not purge');
+is(scalar objects($path), $before, 'nothing was removed');
+$restored->safe_psql('postgres', q{SELECT vdb.adopt('archive')});
+is($restored->safe_psql('postgres', q{SELECT count(*) FROM vdb.purge('archive') WHERE action = 'removed'}), $before, 'adopted: it purges');
+is(scalar objects($path), 0, 'all is removed');
 done_testing();

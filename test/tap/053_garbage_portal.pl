@@ -69,6 +69,11 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM vdb.object'), $live, 'port
 $portal->set(allow_delete => \1);
 is(gc_actions($node), "removed $live", 'portal: collected');
 is($blobs->(), 0, 'portal: nothing is left');
+# A check that is cut off takes its object away, which no ledger has, as far as it can.
+$portal->fault('stall', ranged => \1, times => undef);
+like(gc_error($node, q{SET statement_timeout = '3s'; SELECT * FROM vdb.store_check('portal')}), qr/ERROR:  57014/, 'portal: a check that is cut off');
+$portal->clear_faults;
+is($blobs->(), 0, 'portal: it has left nothing');
 
 SKIP:
 {
@@ -81,5 +86,11 @@ SKIP:
 	my $kept = life('bucket', sub { $node->safe_psql('postgres', 'SELECT count(*) FROM vdb.object') });
 	is(gc_actions($node), "removed $kept", 'bucket: collected');
 	is(gc($node), '', 'bucket: a listing shows nothing else');
+	$s3->fault('status', status => 403, method => 'DELETE', times => undef);
+	is($node->safe_psql('postgres', q{SELECT string_agg(step, ' ') FROM vdb.store_check('bucket') WHERE NOT ok}), 'remove',
+		'bucket: a check that cannot remove its object');
+	$s3->clear_faults;
+	like(gc($node), qr/^kept\|1 objects of 307200 bytes are not in the ledger/, 'bucket: a listing shows it');
+	is($node->safe_psql('postgres', q{SELECT action FROM vdb.purge('bucket')}), 'removed', 'bucket: it can be purged');
 }
 done_testing();

@@ -2,8 +2,11 @@
 
 #include "pg/catalog/index_list.h"
 
+#include "pg/catalog/own_table.h"
+
 extern "C" {
 #include "access/table.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "commands/defrem.h"
 #include "utils/snapmgr.h"
@@ -13,13 +16,20 @@ extern "C" {
 namespace vdb::pg {
 namespace {
 
+/// InvalidOid: the extension is not in this database.
+Oid OwnMethod() {
+  const Oid method = get_am_oid("vdb", true);
+  return OidIsValid(method) && IsOwn(AccessMethodRelationId, method) ? method : InvalidOid;
+}
+
 bool IsOfMethod(const FormData_pg_class& form, Oid method) {
   return form.relkind == RELKIND_INDEX && form.relam == method;
 }
 
 List* Indexes(bool permanent) {
-  const Oid method = get_index_am_oid("vdb", false);
+  const Oid method = OwnMethod();
   List* indexes = NIL;
+  if (!OidIsValid(method)) return indexes;
   // A builder is seen to have ended a moment before its invalidations come in: what snapshot there
   // is may be older than that.
   InvalidateCatalogSnapshot();
@@ -45,10 +55,12 @@ List* PermanentIndexes() { return Indexes(true); }
 bool IsPermanentIndex(Oid relation) {
   HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
   if (!HeapTupleIsValid(tuple)) return false;
-  const Oid method = get_index_am_oid("vdb", true);
   const auto* form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-  const bool is = OidIsValid(method) && IsOfMethod(*form, method) &&
-                  form->relpersistence == RELPERSISTENCE_PERMANENT;
+  bool is = form->relkind == RELKIND_INDEX && form->relpersistence == RELPERSISTENCE_PERMANENT;
+  if (is) {
+    const Oid method = OwnMethod();
+    is = OidIsValid(method) && IsOfMethod(*form, method);
+  }
   ReleaseSysCache(tuple);
   return is;
 }

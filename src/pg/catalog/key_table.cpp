@@ -8,19 +8,22 @@
 
 #include "base/strcat.h"
 #include "crypto/secret.h"
+#include "pg/catalog/own_table.h"
 #include "pg/guard.h"
 
 extern "C" {
 #include "access/heapam.h"
 #include "access/table.h"
-#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
 #include "utils/timestamp.h"
 }
 
 namespace vdb::pg {
 namespace {
 
-constexpr int kColumns = 3;  // id text, key bytea, created timestamptz
+constexpr Oid kTypes[] = {TEXTOID, BYTEAOID, TIMESTAMPTZOID};  // id, key, created
+constexpr int kColumns = lengthof(kTypes);
+constexpr OwnTable kTable = {"master_key", kTypes};
 
 struct Row {
   char id[crypto::kMaxKeyIdBytes + 1];
@@ -37,17 +40,6 @@ struct Rows {
   Rows& operator=(const Rows&) = delete;
   ~Rows() { crypto::Wipe({reinterpret_cast<uint8_t*>(rows.data()), size * sizeof(Row)}); }
 };
-
-Relation OpenKeyTable(LOCKMODE lock) {
-  const Oid schema = get_namespace_oid("vdb", false);
-  const Oid table = get_relname_relid("master_key", schema);
-  if (!OidIsValid(table)) {
-    ereport(ERROR,
-            (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table \"vdb.master_key\" does not exist"),
-             errhint("Recreate the extension vdb_ext.")));
-  }
-  return table_open(table, lock);
-}
 
 /// False: the row holds no key.
 bool ReadRow(HeapTuple tuple, TupleDesc descriptor, Row* row) {
@@ -68,7 +60,7 @@ bool ReadRow(HeapTuple tuple, TupleDesc descriptor, Row* row) {
 }
 
 void ReadRows(Rows* rows) {
-  Relation table = OpenKeyTable(AccessShareLock);
+  Relation table = OpenOwnTable(kTable, AccessShareLock);
   // A fresh snapshot, whatever the transaction's isolation: a key may have come since it began.
   SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
   while (HeapTuple tuple = systable_getnext(scan)) {
@@ -86,7 +78,7 @@ void InsertRow(const Row& row) {
   if (RecoveryInProgress())
     ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
                     errmsg("cannot generate a master key during recovery")));
-  Relation table = OpenKeyTable(RowExclusiveLock);
+  Relation table = OpenOwnTable(kTable, RowExclusiveLock);
   auto* const key = static_cast<bytea*>(palloc(VARHDRSZ + crypto::kKeyBytes));
   SET_VARSIZE(key, VARHDRSZ + crypto::kKeyBytes);
   std::memcpy(VARDATA(key), row.key, crypto::kKeyBytes);

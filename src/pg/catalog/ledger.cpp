@@ -10,6 +10,7 @@
 extern "C" {
 #include "access/table.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_type_d.h"
 #include "utils/fmgroids.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
@@ -19,9 +20,6 @@ extern "C" {
 
 namespace vdb::pg {
 namespace {
-
-constexpr char kTable[] = "object";
-constexpr char kPrimaryKey[] = "object_pkey";
 
 // The columns, by number.
 enum Column : AttrNumber {
@@ -38,6 +36,10 @@ enum Column : AttrNumber {
   kUnreferencedLsn,
 };
 constexpr int kColumns = kUnreferencedLsn;
+constexpr Oid kTypes[kColumns] = {BYTEAOID,       OIDOID,         OIDOID,   OIDOID,
+                                  UUIDOID,        TEXTOID,        INT8OID,  XID8OID,
+                                  TIMESTAMPTZOID, TIMESTAMPTZOID, PG_LSNOID};
+constexpr OwnTable kTable = {"object", kTypes};
 
 void Insert(Relation table, const LedgerRow& row) {
   auto* const index = static_cast<pg_uuid_t*>(palloc(sizeof(pg_uuid_t)));
@@ -66,7 +68,7 @@ void Find(Relation table, const LedgerKey& key, Found&& found) {
   ScanKeyInit(&keys[0], kId, BTEqualStrategyNumber, F_BYTEAEQ, ByteaDatum(key.id, sizeof(key.id)));
   ScanKeyInit(&keys[1], kServer, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(key.server));
   SysScanDesc scan =
-      systable_beginscan(table, OwnRelation(kPrimaryKey), true, nullptr, lengthof(keys), keys);
+      systable_beginscan(table, PrimaryKeyOf(table), true, nullptr, lengthof(keys), keys);
   if (HeapTuple tuple = systable_getnext(scan)) found(tuple);
   systable_endscan(scan);
 }
@@ -101,7 +103,7 @@ bool ReadRow(HeapTuple tuple, TupleDesc descriptor, LedgerRow* row) {
 
 }  // namespace
 
-Oid LedgerTable() { return OwnRelationIfAny(kTable); }
+Oid LedgerTable() { return OwnRelationIfAny(kTable.name); }
 
 void AddToLedger(std::span<const LedgerRow> rows) {
   Relation table = OpenOwnTable(kTable, RowExclusiveLock);
@@ -136,25 +138,20 @@ void MarkInLedger(std::span<const LedgerMark> marks) {
   table_close(table, RowExclusiveLock);
 }
 
-std::span<LedgerRow> ReadLedger() {
-  size_t n = 0, room = 64;
-  auto* rows = static_cast<LedgerRow*>(palloc(room * sizeof(LedgerRow)));
+void VisitLedger(LedgerVisitor visit, void* context) {
+  LedgerRow row;
   Relation table = OpenOwnTable(kTable, AccessShareLock);
   // A fresh snapshot, whatever the transaction's isolation.
   SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
   while (HeapTuple tuple = systable_getnext(scan)) {
-    if (n == room) {
-      room *= 2;
-      rows = static_cast<LedgerRow*>(repalloc_huge(rows, room * sizeof(LedgerRow)));
-    }
-    if (!ReadRow(tuple, RelationGetDescr(table), &rows[n]))
+    if (!ReadRow(tuple, RelationGetDescr(table), &row)) {
       ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                       errmsg("table \"vdb.object\" has a malformed row")));
-    n++;
+    }
+    if (!visit(row, context)) break;
   }
   systable_endscan(scan);
   table_close(table, AccessShareLock);
-  return {rows, n};
 }
 
 TimestampTz StoredAt(const LedgerKey& key) {
@@ -171,12 +168,14 @@ TimestampTz StoredAt(const LedgerKey& key) {
 
 uint64_t CountLedger(Oid server) {
   if (!OidIsValid(LedgerTable())) return 0;
-  const std::span<LedgerRow> rows = ReadLedger();
-  const auto n = std::count_if(rows.begin(), rows.end(), [&](const LedgerRow& row) {
-    return row.database == MyDatabaseId && (!OidIsValid(server) || row.key.server == server);
+  uint64_t n = 0;
+  ForEachLedgerRow([&](const LedgerRow& row) {
+    const bool counts =
+        row.database == MyDatabaseId && (!OidIsValid(server) || row.key.server == server);
+    n += counts ? 1 : 0;
+    return true;
   });
-  pfree(rows.data());
-  return static_cast<uint64_t>(n);
+  return n;
 }
 
 }  // namespace vdb::pg

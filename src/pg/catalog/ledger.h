@@ -45,8 +45,15 @@ void AddToLedger(std::span<const LedgerRow> rows);
 void ForgetInLedger(std::span<const LedgerKey> keys);
 void MarkInLedger(std::span<const LedgerMark> marks);
 
-/// All rows as of now, whatever the transaction's snapshot, in the current memory context.
-std::span<LedgerRow> ReadLedger();
+using LedgerVisitor = bool (*)(const LedgerRow& row, void* context);
+void VisitLedger(LedgerVisitor visit, void* context);
+
+/// Calls visit(row) for all rows as of now, whatever the transaction's snapshot, until it returns
+/// false. The row is valid during the call.
+template <class Visit>
+void ForEachLedgerRow(Visit visit) {
+  VisitLedger([](const LedgerRow& row, void* v) { return (*static_cast<Visit*>(v))(row); }, &visit);
+}
 
 /// When the object's row was added; 0: there is none.
 TimestampTz StoredAt(const LedgerKey& key);

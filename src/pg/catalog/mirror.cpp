@@ -10,6 +10,7 @@
 extern "C" {
 #include "access/table.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_type_d.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/uuid.h"
@@ -17,9 +18,6 @@ extern "C" {
 
 namespace vdb::pg {
 namespace {
-
-constexpr char kManifests[] = "manifest", kManifestKey[] = "manifest_pkey";
-constexpr char kChunks[] = "chunk", kChunkKey[] = "chunk_pkey";
 
 // The columns, by number. Both tables begin with the index's oid, and their keys with it.
 constexpr AttrNumber kIndexOid = 1;
@@ -37,6 +35,10 @@ enum ManifestColumn : AttrNumber {
   kCreated,
 };
 constexpr int kManifestColumns = kCreated;
+constexpr Oid kManifestTypes[kManifestColumns] = {OIDOID,  UUIDOID, INT8OID, TEXTOID,
+                                                  TEXTOID, INT4OID, TEXTOID, TEXTOID,
+                                                  INT4OID, INT8OID, INT8OID, TIMESTAMPTZOID};
+constexpr OwnTable kManifests = {"manifest", kManifestTypes};
 enum ChunkColumn : AttrNumber {
   kNumber = 2,
   kId,
@@ -47,6 +49,9 @@ enum ChunkColumn : AttrNumber {
   kLastList,
 };
 constexpr int kChunkColumns = kLastList;
+constexpr Oid kChunkTypes[kChunkColumns] = {OIDOID,  INT4OID, TEXTOID, TEXTOID,
+                                            INT8OID, INT8OID, INT8OID, INT8OID};
+constexpr OwnTable kChunks = {"chunk", kChunkTypes};
 
 Datum Number(uint64_t n) { return Int64GetDatum(static_cast<int64>(n)); }
 Datum Text(const std::string& text) { return CStringGetTextDatum(text.c_str()); }
@@ -61,18 +66,17 @@ Datum HexDatum(const format::ObjectId& id) {
 
 /// Calls found(tuple) for the rows of an index.
 template <class Found>
-void ForEachRow(Relation table, const char* key_name, Oid index, Found&& found) {
+void ForEachRow(Relation table, Oid index, Found&& found) {
   ScanKeyData key;
   ScanKeyInit(&key, kIndexOid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(index));
-  SysScanDesc scan = systable_beginscan(table, OwnRelation(key_name), true, nullptr, 1, &key);
+  SysScanDesc scan = systable_beginscan(table, PrimaryKeyOf(table), true, nullptr, 1, &key);
   while (HeapTuple tuple = systable_getnext(scan)) found(tuple);
   systable_endscan(scan);
 }
 
-void Forget(const char* table_name, const char* key_name, Oid index) {
-  Relation table = OpenOwnTable(table_name, RowExclusiveLock);
-  ForEachRow(table, key_name, index,
-             [&](HeapTuple tuple) { CatalogTupleDelete(table, &tuple->t_self); });
+void Forget(const OwnTable& own, Oid index) {
+  Relation table = OpenOwnTable(own, RowExclusiveLock);
+  ForEachRow(table, index, [&](HeapTuple tuple) { CatalogTupleDelete(table, &tuple->t_self); });
   table_close(table, RowExclusiveLock);
 }
 
@@ -126,16 +130,17 @@ void AddChunks(Oid index, const format::Manifest& manifest) {
 }  // namespace
 
 bool HasMirror() {
-  return OidIsValid(OwnRelationIfAny(kManifests)) && OidIsValid(OwnRelationIfAny(kChunks));
+  return OidIsValid(OwnRelationIfAny(kManifests.name)) &&
+         OidIsValid(OwnRelationIfAny(kChunks.name));
 }
 
-void LockMirror() { LockRelationOid(OwnRelation(kManifests), ShareUpdateExclusiveLock); }
+void LockMirror() { LockRelationOid(OwnRelation(kManifests.name), ShareUpdateExclusiveLock); }
 
 const char* MirroredManifest(Oid index) {
   if (!HasMirror()) return nullptr;
   const char* cid = nullptr;
   Relation table = OpenOwnTable(kManifests, AccessShareLock);
-  ForEachRow(table, kManifestKey, index, [&](HeapTuple tuple) {
+  ForEachRow(table, index, [&](HeapTuple tuple) {
     bool isnull;
     const Datum value = heap_getattr(tuple, kCid, RelationGetDescr(table), &isnull);
     if (!isnull) cid = TextDatumGetCString(value);
@@ -165,8 +170,8 @@ void AddToMirror(Oid index, const format::Manifest& manifest, const std::string&
 }
 
 void ForgetInMirror(Oid index) {
-  Forget(kChunks, kChunkKey, index);
-  Forget(kManifests, kManifestKey, index);
+  Forget(kChunks, index);
+  Forget(kManifests, index);
 }
 
 }  // namespace vdb::pg

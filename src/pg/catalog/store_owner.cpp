@@ -9,20 +9,32 @@
 extern "C" {
 #include "access/table.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type_d.h"
+#include "storage/lock.h"
 #include "utils/fmgroids.h"
 }
 
 namespace vdb::pg {
 namespace {
 
-constexpr char kTable[] = "store_owner";
-constexpr char kPrimaryKey[] = "store_owner_pkey";
-
 enum Column : AttrNumber { kServer = 1, kPrefix, kSeed, kToken, kPending };
 constexpr int kColumns = kPending;
+constexpr Oid kTypes[kColumns] = {OIDOID, TEXTOID, BYTEAOID, BYTEAOID, BYTEAOID};
+constexpr OwnTable kTable = {"store_owner", kTypes};
 
-/// Holds no other session up but one that writes the table, too: two builds may both find no row.
-Relation OpenForWrite() { return OpenOwnTable(kTable, ShareRowExclusiveLock); }
+/// One worker at a time finds that there is no row, or changes one. Not by a lock on the table:
+/// DROP SERVER holds one that would conflict until its transaction ends, in which an index of
+/// another store may be built; its session would wait for its worker, which nobody sees as a
+/// deadlock.
+Relation OpenForWrite() {
+  Relation table = OpenOwnTable(kTable, RowExclusiveLock);
+  LOCKTAG tag;
+  // A sub-object that the table does not have: workers alone know of it.
+  SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId, RelationGetRelid(table), 1);
+  (void)LockAcquire(&tag, ExclusiveLock, false, false);
+  return table;
+}
 
 HeapTuple Form(Relation table, const OwnerRow& row) {
   Datum values[kColumns] = {};
@@ -56,7 +68,7 @@ bool Find(Relation table, OwnerRow* row, ItemPointer self) {
   ScanKeyInit(&keys[0], kServer, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(row->server));
   ScanKeyInit(&keys[1], kPrefix, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(row->prefix));
   SysScanDesc scan =
-      systable_beginscan(table, OwnRelation(kPrimaryKey), true, nullptr, lengthof(keys), keys);
+      systable_beginscan(table, PrimaryKeyOf(table), true, nullptr, lengthof(keys), keys);
   HeapTuple tuple = systable_getnext(scan);
   const bool found = HeapTupleIsValid(tuple);
   if (found) {
@@ -122,11 +134,11 @@ void ConfirmOwner(const OwnerRow& row) {
 
 void ForgetOwners(Oid server) {
   // Any server that is dropped comes here, and DROP EXTENSION may have taken the tables already.
-  if (!OidIsValid(OwnRelationIfAny(kTable))) return;
+  if (!OidIsValid(OwnRelationIfAny(kTable.name))) return;
   Relation table = OpenOwnTable(kTable, AccessShareLock);
   ScanKeyData key;
   ScanKeyInit(&key, kServer, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(server));
-  SysScanDesc scan = systable_beginscan(table, OwnRelation(kPrimaryKey), true, nullptr, 1, &key);
+  SysScanDesc scan = systable_beginscan(table, PrimaryKeyOf(table), true, nullptr, 1, &key);
   while (HeapTuple tuple = systable_getnext(scan)) {
     LockRelationOid(RelationGetRelid(table), RowExclusiveLock);
     CatalogTupleDelete(table, &tuple->t_self);

@@ -195,7 +195,12 @@ std::set<std::string> Collector::NamesInProgress() {
 }
 
 void Collector::Run() {
-  rows_ = Call([] { return ReadLedger(); });
+  Call([&] {
+    ForEachLedgerRow([&](const LedgerRow& row) {
+      rows_.push_back(row);
+      return true;
+    });
+  });
   for (const LedgerRow& row : rows_) StateOf(row.builder);
   uses_ = FindIndexUses();
   standby_ = FarthestBehind();
@@ -225,6 +230,7 @@ void Collector::Run() {
   }
   remover.Flush();
   if (worker != nullptr) worker->Close();
+  remover.RaiseRefusal();
 }
 
 }  // namespace vdb::pg

@@ -63,7 +63,7 @@ class Collector {
   bool dry_run_;
   Report* report_;
   TimestampTz now_;
-  std::span<LedgerRow> rows_;
+  std::vector<LedgerRow> rows_;
   std::map<uint64_t, Builder> builders_;
   IndexUses uses_;
   StandbyPosition standby_;

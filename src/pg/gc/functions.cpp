@@ -24,11 +24,14 @@ namespace {
 /// The prefixes that this database has had in that store: pg_upgrade makes a new incarnation.
 std::set<std::string> PrefixesOf(Oid server) {
   std::set<std::string> prefixes = {ObjectPrefix(GetSystemIdentifier(), MyDatabaseId)};
-  for (const LedgerRow& row : Call([] { return ReadLedger(); })) {
-    if (row.key.server == server && row.database == MyDatabaseId) {
-      prefixes.insert(PrefixOfName(row.name));
-    }
-  }
+  Call([&] {
+    ForEachLedgerRow([&](const LedgerRow& row) {
+      if (row.key.server == server && row.database == MyDatabaseId) {
+        prefixes.insert(PrefixOfName(row.name));
+      }
+      return true;
+    });
+  });
   return prefixes;
 }
 
@@ -65,6 +68,12 @@ VDB_FUNCTION(vdb_gc) {
 VDB_FUNCTION(vdb_adopt) {
   const Oid server = get_foreign_server_oid(NameStr(*PG_GETARG_NAME(0)), false);
   vdb::pg::Entry("vdb.adopt", [&] { vdb::pg::Adopt(server); });
+  PG_RETURN_VOID();
+}
+
+VDB_FUNCTION(vdb_adopt_database) {
+  const Oid server = get_foreign_server_oid(NameStr(*PG_GETARG_NAME(0)), false);
+  vdb::pg::Entry("vdb.adopt", [&] { vdb::pg::AdoptDatabase(server, PG_GETARG_OID(1)); });
   PG_RETURN_VOID();
 }
 

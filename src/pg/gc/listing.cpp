@@ -2,10 +2,8 @@
 
 #include "pg/gc/listing.h"
 
-#include <algorithm>
-#include <cstdlib>
-
 #include "base/strcat.h"
+#include "pg/catalog/own_table.h"
 #include "pg/gc/store_access.h"
 #include "pg/gc/unfinished.h"
 #include "pg/guard.h"
@@ -16,6 +14,7 @@ extern "C" {
 #include "access/table.h"
 #include "access/xlog.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "foreign/foreign.h"
 #include "utils/fmgroids.h"
@@ -31,6 +30,7 @@ constexpr int64_t kListMs = 10 * 60 * 1000;
 List* StoreServers() {
   const Oid wrapper = get_foreign_data_wrapper_oid("vdb_store", true);
   List* servers = NIL;
+  if (!OidIsValid(wrapper) || !IsOwn(ForeignDataWrapperRelationId, wrapper)) return servers;
   Relation table = table_open(ForeignServerRelationId, AccessShareLock);
   SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
   while (HeapTuple tuple = systable_getnext(scan)) {
@@ -57,7 +57,12 @@ void ReportServer(Oid server, Report* report) {
     if (listed.ok()) {
       // Read after the list: what was uploaded meanwhile had its row before.
       std::set<std::string> known;
-      for (const LedgerRow& row : Call([] { return ReadLedger(); })) known.insert(row.name);
+      Call([&] {
+        ForEachLedgerRow([&](const LedgerRow& row) {
+          known.insert(row.name);
+          return true;
+        });
+      });
       std::map<std::string, Count> strangers;
       for (const store::ListedObject& object : *listed) {
         if (known.contains(object.name)) continue;
@@ -66,14 +71,15 @@ void ReportServer(Oid server, Report* report) {
         count.bytes += object.size;
       }
       for (const auto& [prefix, count] : strangers) {
-        const Oid database = static_cast<Oid>(std::strtoul(
-            prefix.substr(std::min(prefix.size(), incarnation.size())).c_str(), nullptr, 10));
+        const Oid database = DatabaseOfName(prefix);
         const std::string what = StrCat(count.objects, " objects of ", count.bytes, " bytes");
         if (database == MyDatabaseId) {
           report->Add(prefix, name, kKept,
                       StrCat(what,
                              " are not in the ledger: another cluster made them, or this one "
-                             "before it was restored; vdb.purge() removes them"));
+                             "before it was restored, or a vdb.store_check() that was cut off; "
+                             "vdb.purge() removes them, unless another "
+                             "cluster collects there"));
         } else if (!Call([&] { return DatabaseExists(database); })) {
           report->Add(prefix, name, kKept,
                       StrCat(what, " of database ", database, ", which does not exist; vdb.purge('",

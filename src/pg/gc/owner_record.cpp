@@ -10,6 +10,7 @@
 #include "crypto/hash.h"
 #include "pg/catalog/store_server.h"
 #include "pg/guard.h"
+#include "pg/store/object_name.h"
 
 namespace vdb::pg {
 namespace {
@@ -35,6 +36,44 @@ void NewToken(uint8_t* token) { ThrowIfError(crypto::RandomBytes({token, kOwnerT
 
 }  // namespace
 
+void Raise(const Refusal& refusal) {
+  const char* const store = refusal.store.c_str();
+  const char* const prefix = refusal.prefix.c_str();
+  const Oid database = DatabaseOfName(refusal.prefix);
+  Call([&] {
+    if (database != MyDatabaseId) {
+      ereport(ERROR,
+              (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+               errmsg("another cluster may collect objects of database %u in store \"%s\"",
+                      database, store),
+               errdetail("The record \"%s%s\" was last written by that database, or by one of the "
+                         "same oid in another cluster that was restored from the same backup.",
+                         prefix, kRecord),
+               errhint("If there is no such cluster, vdb.adopt('%s', %u) makes this database the "
+                       "collector.",
+                       store, database)));
+    }
+    if (refusal.why == Refusal::Why::kLost) {
+      ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                      errmsg("store \"%s\" is not the one that objects were stored in", store),
+                      errdetail("It holds no record \"%s%s\", which this database has written.",
+                                prefix, kRecord),
+                      errhint("If the store has been emptied on purpose, vdb.adopt('%s') makes "
+                              "this database its collector again.",
+                              store)));
+    }
+    ereport(ERROR,
+            (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+             errmsg("another cluster collects garbage in store \"%s\"", store),
+             errdetail("Its record \"%s%s\" was last written by somebody else, as by another "
+                       "cluster that was restored from the same backup.",
+                       prefix, kRecord),
+             errhint("If that cluster is gone, vdb.adopt('%s') makes this database the collector.",
+                     store)));
+  });
+  pg_unreachable();
+}
+
 OwnerRecord::OwnerRecord(store::ObjectStore& store, Oid server, const std::string& prefix)
     : store_(store) {
   row_.server = server;
@@ -59,31 +98,6 @@ OwnerRecord::State OwnerRecord::Look() {
     return State::kOurs;
   }
   return State::kContested;
-}
-
-void OwnerRecord::Refuse(State state) {
-  const std::string& name = store_.name();
-  Call([&] {
-    if (state == State::kLost) {
-      ereport(ERROR,
-              (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-               errmsg("store \"%s\" is not the one that objects were stored in", name.c_str()),
-               errdetail("It holds no record \"%s%s\", which this database has written.",
-                         row_.prefix, kRecord),
-               errhint("If the store has been emptied on purpose, vdb.adopt('%s') makes "
-                       "this database its collector again.",
-                       name.c_str())));
-    }
-    ereport(ERROR,
-            (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-             errmsg("another cluster collects garbage in store \"%s\"", name.c_str()),
-             errdetail("Its record \"%s%s\" was last written by somebody else, as by another "
-                       "cluster that was restored from the same backup.",
-                       row_.prefix, kRecord),
-             errhint("If that cluster is gone, vdb.adopt('%s') makes this database the collector.",
-                     name.c_str())));
-  });
-  pg_unreachable();
 }
 
 void OwnerRecord::Ensure(WorkerClient& worker) {
@@ -130,21 +144,30 @@ bool OwnerRecord::Replace(WorkerClient& worker) {
   return true;
 }
 
-void OwnerRecord::Check() {
-  const State state = Look();
-  if (state == State::kContested || state == State::kLost) Refuse(state);
+std::optional<Refusal> OwnerRecord::Check() {
+  switch (Look()) {
+    case State::kLost:
+      return Refuse(Refusal::Why::kLost);
+    case State::kContested:
+      return Refuse(Refusal::Why::kContested);
+    case State::kUnwritten:
+    case State::kOurs:
+      break;
+  }
+  return {};
 }
 
-void OwnerRecord::Renew(WorkerClient& worker) {
+std::optional<Refusal> OwnerRecord::Renew(WorkerClient& worker) {
   Establish(worker);
-  Check();
-  if (!Replace(worker)) Refuse(State::kContested);
+  if (std::optional<Refusal> refusal = Check()) return refusal;
+  if (!Replace(worker)) return Refuse(Refusal::Why::kContested);
+  return {};
 }
 
 void OwnerRecord::Take(WorkerClient& worker) {
   Ensure(worker);
   Look();
-  if (!Replace(worker)) Refuse(State::kContested);
+  if (!Replace(worker)) Raise(Refuse(Refusal::Why::kContested));
 }
 
 }  // namespace vdb::pg

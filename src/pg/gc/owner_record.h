@@ -9,12 +9,23 @@
 
 #include <optional>
 #include <string>
+#include <string>
 
 #include "pg/catalog/store_owner.h"
 #include "pg/worker/worker_client.h"
 #include "store/object_store.h"
 
 namespace vdb::pg {
+
+/// Why this database may not collect the objects of a prefix.
+struct Refusal {
+  /// kLost: the store has no record, although one was written. kContested: it is somebody else's.
+  enum class Why { kLost, kContested } why;
+  std::string store, prefix;
+};
+
+/// The ERROR: 55000.
+[[noreturn]] void Raise(const Refusal& refusal);
 
 class OwnerRecord {
  public:
@@ -25,14 +36,13 @@ class OwnerRecord {
   /// written it yet and nobody else has. Does nothing in a store without records.
   void Establish(WorkerClient& worker);
 
-  /// Looks whether this database may collect. Errors: 55000 when another cluster collects there, or
-  /// the store has no record although one was written.
-  void Check();
+  /// Looks whether this database may collect. Nothing: it may.
+  std::optional<Refusal> Check();
 
   /// Check, and a new token, so that others see that this database does collect.
-  void Renew(WorkerClient& worker);
+  std::optional<Refusal> Renew(WorkerClient& worker);
 
-  /// A new token, whatever the record says.
+  /// A new token, whatever the record says. Errors: 55000 when somebody else is at it, too.
   void Take(WorkerClient& worker);
 
  private:
@@ -47,7 +57,7 @@ class OwnerRecord {
   /// Sees to it that the table has a row, whose `pending` is then what is first written.
   void Ensure(WorkerClient& worker);
   State Look();
-  [[noreturn]] void Refuse(State state);
+  Refusal Refuse(Refusal::Why why) const { return {why, store_.name(), row_.prefix}; }
   /// Announces a new token and writes it. False: somebody else was first.
   bool Replace(WorkerClient& worker);
 

@@ -8,6 +8,7 @@
 
 #include "pg/gc/collector.h"
 #include "pg/gc/listing.h"
+#include "pg/gc/owner_record.h"
 #include "pg/gc/remover.h"
 #include "pg/guard.h"
 #include "pg/store/object_name.h"
@@ -84,6 +85,29 @@ void Forget(const std::vector<LedgerRow>& rows, const std::string& name, WorkerC
   for (const LedgerRow& row : rows) report->Add(row.name, name, kForgotten, kPurged);
 }
 
+/// Removes what lies under a prefix, if this database is the one that collects there: with no row
+/// in the ledger an object may still be in use, by another cluster that has the same prefix.
+void RemoveStrangers(store::ObjectStore& store, Oid server, const std::string& prefix,
+                     WorkerClient* worker, Report* report) {
+  const Result<std::vector<store::ListedObject>> listed = ListObjects(store, prefix);
+  ThrowIfError(listed.status());
+  if (listed->empty()) return;
+  if (store.capabilities().records) {
+    const std::optional<Refusal> refusal = OwnerRecord(store, server, prefix).Renew(*worker);
+    if (refusal.has_value()) Raise(*refusal);
+  }
+  RemoveListed(store, prefix, {}, kPurged, report);
+}
+
+/// Throws 55006 if there is such a database.
+void RequireDropped(Oid database) {
+  Call([&] {
+    if (!DatabaseExists(database)) return;
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE), errmsg("database %u exists", database),
+                    errhint("Its own vdb.purge() removes its objects.")));
+  });
+}
+
 }  // namespace
 
 void Purge(Oid server, bool forget, Report* report) {
@@ -91,9 +115,12 @@ void Purge(Oid server, bool forget, Report* report) {
   CollectorLock lock("vdb.purge()");
   BuildsExcluded excluded(server);
   std::vector<LedgerRow> rows;
-  for (const LedgerRow& row : Call([] { return ReadLedger(); })) {
-    if (row.key.server == server && row.database == MyDatabaseId) rows.push_back(row);
-  }
+  Call([&] {
+    ForEachLedgerRow([&](const LedgerRow& row) {
+      if (row.key.server == server && row.database == MyDatabaseId) rows.push_back(row);
+      return true;
+    });
+  });
   RequireUnused(server, rows);
   const std::string name = ServerName(server);
   WorkerClient worker;
@@ -103,17 +130,20 @@ void Purge(Oid server, bool forget, Report* report) {
     const StoreHandle handle = OpenStore(server, CollectingRole(server));
     Remover remover(report, &worker);
     remover.Open(server, rows, false);
-    std::set<std::string> ours, prefixes = {ObjectPrefix(GetSystemIdentifier(), MyDatabaseId)};
+    remover.RaiseRefusal();
+    std::set<std::string> ours, claimed;
     for (const LedgerRow& row : rows) {
       remover.Remove(row, kPurged);
       ours.insert(row.name);
-      prefixes.insert(PrefixOfName(row.name));
+      if (std::string prefix = PrefixOfName(row.name); !prefix.empty()) claimed.insert(prefix);
     }
     remover.Flush();
     if (handle.store->capabilities().list && remover.TroubleOf(server).empty()) {
-      for (const std::string& prefix : prefixes) {
+      for (const std::string& prefix : claimed) {
         RemoveListed(*handle.store, prefix, ours, kPurged, report);
       }
+      const std::string own = ObjectPrefix(GetSystemIdentifier(), MyDatabaseId);
+      if (!claimed.contains(own)) RemoveStrangers(*handle.store, server, own, &worker, report);
     }
   }
   worker.Close();
@@ -124,13 +154,25 @@ void Purge(Oid server, bool forget, Report* report) {
 void PurgeDatabase(Oid server, Oid database, Report* report) {
   Call([] { RequireSuperuser(); });
   CollectorLock lock("vdb.purge()");
-  Call([&] {
-    if (!DatabaseExists(database)) return;
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE), errmsg("database %u exists", database),
-                    errhint("Its own vdb.purge() removes its objects.")));
-  });
+  RequireDropped(database);
   const StoreHandle handle = OpenStore(server, CollectingRole(server));
-  RemoveListed(*handle.store, ObjectPrefix(GetSystemIdentifier(), database), {}, kPurged, report);
+  WorkerClient worker;
+  RemoveStrangers(*handle.store, server, ObjectPrefix(GetSystemIdentifier(), database), &worker,
+                  report);
+  worker.Close();
+  lock.Release();
+}
+
+void AdoptDatabase(Oid server, Oid database) {
+  CollectorLock lock("vdb.adopt()");
+  RequireDropped(database);
+  const StoreHandle handle = OpenStore(server, CollectingRole(server));
+  const std::string prefix = ObjectPrefix(GetSystemIdentifier(), database);
+  // What cannot be listed cannot be purged.
+  ThrowIfError(ListObjects(*handle.store, prefix).status());
+  WorkerClient worker;
+  OwnerRecord(*handle.store, server, prefix).Take(worker);
+  worker.Close();
   lock.Release();
 }
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "base/strcat.h"
-#include "pg/gc/owner_record.h"
 #include "pg/guard.h"
 #include "pg/store/object_name.h"
 
@@ -51,10 +50,11 @@ std::string Remover::Prepare(Oid oid, Server* server, std::span<const LedgerRow>
     }
     try {
       OwnerRecord owner(*handle.store, oid, prefix);
-      if (worker_ == nullptr) {
-        owner.Check();
-      } else {
-        owner.Renew(*worker_);
+      const std::optional<Refusal> refusal =
+          worker_ == nullptr ? owner.Check() : owner.Renew(*worker_);
+      if (refusal.has_value()) {
+        if (!refusal_.has_value()) refusal_ = refusal;
+        return "another database may collect there";
       }
     } catch (const StatusError& error) {
       return ReasonOf(error.status);
@@ -71,6 +71,10 @@ void Remover::ForEachPrefix(
       visit(*server.roles.at(owner).store, prefix);
     }
   }
+}
+
+void Remover::RaiseRefusal() const {
+  if (refusal_.has_value()) Raise(*refusal_);
 }
 
 void Remover::Remove(const LedgerRow& row, const std::string& reason) {

@@ -5,11 +5,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "pg/catalog/ledger.h"
+#include "pg/gc/owner_record.h"
 #include "pg/gc/report.h"
 #include "pg/gc/store_access.h"
 #include "pg/worker/worker_client.h"
@@ -26,7 +28,8 @@ class Remover {
 
   /// Opens a server as everyone whose objects it has, and sees to it that this database collects
   /// there (OwnerRecord). What is wrong with the store is kept as its trouble: nothing is removed
-  /// there. needs_records: so is a store without records. Throws when another cluster collects.
+  /// there. needs_records: so is a store without records. That another cluster collects there is a
+  /// trouble, too, and RaiseRefusal's matter.
   void Open(Oid server, std::span<const LedgerRow> rows, bool needs_records);
 
   const std::string& NameOf(Oid server) const { return servers_.at(server).name; }
@@ -42,6 +45,8 @@ class Remover {
   void Remove(const LedgerRow& row, const std::string& reason);
   /// What has been removed is forgotten, and reported. Last.
   void Flush();
+  /// Throws when another cluster collects in one of the stores: once the others are done.
+  void RaiseRefusal() const;
 
  private:
   struct Server {
@@ -59,7 +64,8 @@ class Remover {
   Report* report_;
   WorkerClient* worker_;
   std::map<Oid, Server> servers_;
-  std::vector<Done> done_;  // removed; their rows are still in the ledger
+  std::optional<Refusal> refusal_;  // the first one
+  std::vector<Done> done_;          // removed; their rows are still in the ledger
 };
 
 }  // namespace vdb::pg

@@ -24,6 +24,8 @@ class Report {
                         CStringGetTextDatum(action), CStringGetTextDatum(reason.c_str())};
       bool nulls[] = {false, server.empty(), false, false};
       tuplestore_putvalues(info_->setResult, info_->setDesc, values, nulls);
+      // It has copied them; one call may report any number of objects.
+      for (const Datum value : values) pfree(DatumGetPointer(value));
     });
   }
 

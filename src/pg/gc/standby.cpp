@@ -54,7 +54,8 @@ StandbyPosition FarthestBehind() {
   };
   const std::vector<Slot> slots = ReadSlots();
   for (const Slot& slot : slots) {
-    // One that is in use says more, below; one that has never been used needs nothing.
+    // The sender of one that is in use says more, below; one that has never been used needs
+    // nothing.
     if (slot.logical || slot.active != 0 || slot.restart == InvalidXLogRecPtr) continue;
     consider(slot.restart, StrCat("the standby of replication slot \"", slot.name, "\""));
   }
@@ -62,15 +63,24 @@ StandbyPosition FarthestBehind() {
     WalSnd* const sender = &WalSndCtl->walsnds[i];
     SpinLockAcquire(&sender->mutex);
     const pid_t pid = sender->pid;
+    const WalSndState state = sender->state;
+    const XLogRecPtr received = sender->write;
     const XLogRecPtr replayed = sender->apply;
     SpinLockRelease(&sender->mutex);
-    // Backups and archivers replay nothing, and subscribers have no indexes of ours.
-    if (pid == 0 || replayed == InvalidXLogRecPtr) continue;
+    // Backups need no index, and who has not begun to stream is as good as away.
+    if (pid == 0 || state < WALSNDSTATE_CATCHUP) continue;
+    // Subscribers have no indexes of ours.
     if (std::any_of(slots.begin(), slots.end(),
                     [&](const Slot& slot) { return slot.logical && slot.active == pid; })) {
       continue;
     }
-    consider(replayed, StrCat("the standby of WAL sender ", pid));
+    if (replayed != InvalidXLogRecPtr) {
+      consider(replayed, StrCat("the standby of WAL sender ", pid));
+    } else if (received == InvalidXLogRecPtr) {
+      // Its slot, if it has one, says what it had received before, and not what it had replayed.
+      consider(replayed, StrCat("WAL sender ", pid, "'s standby, which has not reported yet,"));
+    }
+    // Else an archiver, which replays nothing.
   }
   return behind;
 }

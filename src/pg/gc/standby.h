@@ -14,8 +14,9 @@ struct StandbyPosition {
   std::string who;              // empty: there is none
 };
 
-/// Of the standbys that are connected, and those that have a replication slot. Nothing is known of
-/// others: the retention window is for them. Throws.
+/// Of the standbys that are connected, and those that have a replication slot; one that is
+/// connected and has not said yet how far it has come needs everything. Nothing is known of others:
+/// the retention window is for them. Throws.
 StandbyPosition FarthestBehind();
 
 }  // namespace vdb::pg

@@ -13,6 +13,15 @@ extern "C" {
 }
 
 namespace vdb::pg {
+namespace {
+
+/// False also when the role does not exist any more.
+bool MayUse(Oid role, Oid server) {
+  return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)) &&
+         compat::MayUseServer(server, role);
+}
+
+}  // namespace
 
 std::string ServerName(Oid server) {
   const ForeignServer* const found =
@@ -24,8 +33,7 @@ std::string TryOpenStore(Oid server, Oid owner, StoreHandle* handle) {
   const ErrorData* const error = Attempt("vdb.gc", [&] {
     const Oid role = Call([&] {
       const ForeignServer* const found = GetForeignServer(server);
-      const bool exists = SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(owner));
-      return exists && compat::MayUseServer(server, owner) ? owner : found->owner;
+      return MayUse(owner, server) ? owner : found->owner;
     });
     *handle = OpenStore(server, role);
   });
@@ -42,10 +50,16 @@ std::string TryOpenStore(Oid server, Oid owner, StoreHandle* handle) {
 }
 
 Oid CollectingRole(Oid server) {
-  for (const LedgerRow& row : Call([] { return ReadLedger(); })) {
-    if (row.key.server == server && row.database == MyDatabaseId) return row.owner;
-  }
-  return GetUserId();
+  return Call([&] {
+    Oid role = GetUserId();
+    ForEachLedgerRow([&](const LedgerRow& row) {
+      if (row.key.server != server || row.database != MyDatabaseId) return true;
+      const bool may = MayUse(row.owner, server);
+      role = may ? row.owner : GetForeignServer(server)->owner;
+      return !may;
+    });
+    return role;
+  });
 }
 
 std::string ReasonOf(const Status& status) {

@@ -15,8 +15,8 @@ std::string ServerName(Oid server);
 /// cancel, no memory.
 std::string TryOpenStore(Oid server, Oid owner, StoreHandle* handle);
 
-/// As whom to open a store that is collected as a whole: an owner of objects there, else the
-/// current user.
+/// As whom to open a store that is collected as a whole: an owner of objects there; where none may
+/// use the server any more, its owner; where there are no objects, the current user. Throws.
 Oid CollectingRole(Oid server);
 
 /// What a Status says, for a reason: message and detail. Throws it when it is not about the store.

@@ -1,6 +1,7 @@
 #include "pg/store/object_name.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <span>
 #include <string>
 
@@ -33,6 +34,12 @@ std::string PrefixOfName(std::string_view name) {
   const size_t first = name.find('/');
   const size_t second = first == name.npos ? name.npos : name.find('/', first + 1);
   return second == name.npos ? std::string() : std::string(name.substr(0, second + 1));
+}
+
+Oid DatabaseOfName(std::string_view name) {
+  const size_t slash = name.find('/');
+  const std::string rest(slash == name.npos ? std::string_view() : name.substr(slash + 1));
+  return static_cast<Oid>(std::strtoul(rest.c_str(), nullptr, 10));
 }
 
 store::ObjectRef RemoteObject(const MetaPage& meta, const ObjectHeader& object) {

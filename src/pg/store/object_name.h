@@ -19,6 +19,9 @@ std::string ObjectPrefix(uint64_t incarnation, Oid database);
 /// The prefix of a name that RemoteObject has made; empty: it was made by nobody here.
 std::string PrefixOfName(std::string_view name);
 
+/// The database of such a prefix or name; InvalidOid: it says none.
+Oid DatabaseOfName(std::string_view name);
+
 /// The object of the index that `meta` describes: `<incarnation>/<database>/<index uuid>/<id>.bin`,
 /// in hexadecimal but for the database's oid. The incarnation is that of the cluster which built
 /// it. (`.bin`: some gateways rewrite what they take for text.)
