@@ -8,7 +8,10 @@
 
 extern "C" {
 #include "access/table.h"
+#include "access/xlog.h"
 #include "catalog/indexing.h"
+#include "foreign/foreign.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 }
 
@@ -18,20 +21,34 @@ namespace {
 constexpr char kTable[] = "store_owner";
 constexpr char kPrimaryKey[] = "store_owner_pkey";
 
-enum Column : AttrNumber { kServer = 1, kPrefix, kSeed, kToken, kPending };
-constexpr int kColumns = kPending;
+enum Column : AttrNumber {
+  kServer = 1,
+  kPrefix,
+  kSeed,
+  kToken,
+  kPending,
+  kName,
+  kCluster,
+  kBuiltAs,
+};
+constexpr int kColumns = kBuiltAs;
 
 /// Holds no other session up but one that writes the table, too: two builds may both find no row.
 Relation OpenForWrite() { return OpenOwnTable(kTable, ShareRowExclusiveLock); }
 
 HeapTuple Form(Relation table, const OwnerRow& row) {
   Datum values[kColumns] = {};
-  bool nulls[kColumns] = {false, false, false, !row.has_token, !row.has_pending};
+  bool nulls[kColumns] = {};
+  nulls[kToken - 1] = !row.has_token;
+  nulls[kPending - 1] = !row.has_pending;
   values[kServer - 1] = ObjectIdGetDatum(row.server);
   values[kPrefix - 1] = CStringGetTextDatum(row.prefix);
   values[kSeed - 1] = ByteaDatum(row.seed, sizeof(row.seed));
   values[kToken - 1] = ByteaDatum(row.token, sizeof(row.token));
   values[kPending - 1] = ByteaDatum(row.pending, sizeof(row.pending));
+  values[kName - 1] = CStringGetTextDatum(row.name);
+  values[kCluster - 1] = Int64GetDatum(static_cast<int64>(row.cluster));
+  values[kBuiltAs - 1] = ObjectIdGetDatum(row.built_as);
   return heap_form_tuple(RelationGetDescr(table), values, nulls);
 }
 
@@ -50,6 +67,34 @@ bool ReadBytes(HeapTuple tuple, TupleDesc descriptor, Column column, uint8_t (&t
   return true;
 }
 
+Datum NotNull(HeapTuple tuple, TupleDesc descriptor, Column column) {
+  bool null;
+  const Datum value = heap_getattr(tuple, column, descriptor, &null);
+  if (null) {
+    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                    errmsg("table \"vdb.store_owner\" has a malformed row")));
+  }
+  return value;
+}
+
+/// Everything but the key.
+void ReadRow(HeapTuple tuple, TupleDesc descriptor, OwnerRow* row) {
+  ReadBytes(tuple, descriptor, kSeed, row->seed);
+  row->has_token = ReadBytes(tuple, descriptor, kToken, row->token);
+  row->has_pending = ReadBytes(tuple, descriptor, kPending, row->pending);
+  text_to_cstring_buffer(DatumGetTextPP(NotNull(tuple, descriptor, kName)), row->name,
+                         sizeof(row->name));
+  row->cluster = static_cast<uint64_t>(DatumGetInt64(NotNull(tuple, descriptor, kCluster)));
+  row->built_as = DatumGetObjectId(NotNull(tuple, descriptor, kBuiltAs));
+}
+
+/// What a new row says of its server.
+void Describe(OwnerRow* row) {
+  strlcpy(row->name, GetForeignServer(row->server)->servername, sizeof(row->name));
+  row->cluster = GetSystemIdentifier();
+  row->built_as = row->server;
+}
+
 /// The row for server and prefix of `row`. False: none. `self` may be null.
 bool Find(Relation table, OwnerRow* row, ItemPointer self) {
   ScanKeyData keys[2];
@@ -60,9 +105,7 @@ bool Find(Relation table, OwnerRow* row, ItemPointer self) {
   HeapTuple tuple = systable_getnext(scan);
   const bool found = HeapTupleIsValid(tuple);
   if (found) {
-    ReadBytes(tuple, RelationGetDescr(table), kSeed, row->seed);
-    row->has_token = ReadBytes(tuple, RelationGetDescr(table), kToken, row->token);
-    row->has_pending = ReadBytes(tuple, RelationGetDescr(table), kPending, row->pending);
+    ReadRow(tuple, RelationGetDescr(table), row);
     if (self != nullptr) *self = tuple->t_self;
   }
   systable_endscan(scan);
@@ -88,7 +131,16 @@ bool ReadOwner(Oid server, const char* prefix, OwnerRow* row) {
 
 void EnsureOwner(OwnerRow* row) {
   Relation table = OpenForWrite();
-  if (!Find(table, row, nullptr)) CatalogTupleInsert(table, Form(table, *row));
+  OwnerRow now = *row;
+  Describe(&now);
+  ItemPointerData self;
+  if (!Find(table, row, &self)) {
+    *row = now;
+    CatalogTupleInsert(table, Form(table, *row));
+  } else if (std::strcmp(row->name, now.name) != 0) {
+    strlcpy(row->name, now.name, sizeof(row->name));
+    Update(table, &self, *row);
+  }
   table_close(table, NoLock);
 }
 
@@ -97,11 +149,16 @@ void WriteOwner(const OwnerRow& row) {
   OwnerRow before = row;
   ItemPointerData self;
   if (Find(table, &before, &self)) {
-    OwnerRow after = row;
-    std::memcpy(after.seed, before.seed, sizeof(after.seed));
+    OwnerRow after = before;
+    after.has_token = row.has_token;
+    after.has_pending = row.has_pending;
+    std::memcpy(after.token, row.token, sizeof(after.token));
+    std::memcpy(after.pending, row.pending, sizeof(after.pending));
     Update(table, &self, after);
   } else {
-    CatalogTupleInsert(table, Form(table, row));
+    OwnerRow added = row;
+    Describe(&added);
+    CatalogTupleInsert(table, Form(table, added));
   }
   table_close(table, NoLock);
 }

@@ -22,13 +22,18 @@ struct OwnerRow {
   bool has_token, has_pending;
   uint8_t token[kOwnerTokenBytes];    // what the record is known to have held
   uint8_t pending[kOwnerTokenBytes];  // what it may hold since: committed before it is written
+  // pg_upgrade gives servers other oids (upgrade.h).
+  char name[NAMEDATALEN];  // of the server
+  uint64_t cluster;        // in which `server` is its oid: the system identifier
+  Oid built_as;            // its oid in the cluster of the prefix, as metapages have it
 };
 
 /// The row of `server` and `prefix`. False: there is none.
 bool ReadOwner(Oid server, const char* prefix, OwnerRow* row);
-/// Adds `row` unless there is one for its server and prefix, which it becomes.
+/// Adds `row` unless there is one for its server and prefix, which it becomes. The server's name is
+/// kept up to date.
 void EnsureOwner(OwnerRow* row);
-/// Makes it `row`, whatever it was, but for the seed.
+/// Makes it `row`, whatever it was, but for the seed and what is said of the server.
 void WriteOwner(const OwnerRow& row);
 /// If `row.pending` still is what is pending, it is the token now.
 void ConfirmOwner(const OwnerRow& row);
