@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "pg/am/index_server.h"
 #include "pg/am/settings.h"
 #include "pg/catalog/store_server.h"
 
@@ -46,16 +47,6 @@ void WriteStoreOption(Relation index, const char* name) {
   CommandCounterIncrement();
 }
 
-void DependOn(Relation index, Oid server) {
-  deleteDependencyRecordsForClass(RelationRelationId, RelationGetRelid(index),
-                                  ForeignServerRelationId, DEPENDENCY_NORMAL);
-  if (!OidIsValid(server)) return;
-  ObjectAddress self, other;
-  ObjectAddressSet(self, RelationRelationId, RelationGetRelid(index));
-  ObjectAddressSet(other, ForeignServerRelationId, server);
-  recordDependencyOn(&self, &other, DEPENDENCY_NORMAL);
-}
-
 }  // namespace
 
 Oid StoreServerFor(Relation index) {
@@ -65,7 +56,7 @@ Oid StoreServerFor(Relation index) {
       name == nullptr && permanent && settings.default_store[0] != '\0' && IsFirstBuild(index);
   if (by_default) name = settings.default_store;
   if (name == nullptr || std::strcmp(name, kLocalStore) == 0) {
-    DependOn(index, InvalidOid);
+    DependOn(RelationGetRelid(index), InvalidOid);
     return InvalidOid;
   }
   if (!permanent) {
@@ -77,7 +68,7 @@ Oid StoreServerFor(Relation index) {
   const Oid server = get_foreign_server_oid(name, false);
   RequireUsableStore(server, index->rd_rel->relowner);
   if (by_default) WriteStoreOption(index, pstrdup(name));
-  DependOn(index, server);
+  DependOn(RelationGetRelid(index), server);
   return server;
 }
 

@@ -9,6 +9,7 @@
 
 #include "pg/am/directory.h"
 #include "pg/am/index_manifest.h"
+#include "pg/am/index_server.h"
 #include "pg/am/inspect.h"
 #include "pg/am/meta.h"
 #include "pg/catalog/index_list.h"
@@ -35,10 +36,10 @@ Opened Open(Oid index, Relation* relation) {
   return Opened::kGone;
 }
 
-TimestampTz CreationOf(const MetaPage& meta) {
+TimestampTz CreationOf(Oid index, const MetaPage& meta) {
   LedgerKey key = {};
   std::memcpy(key.id, meta.manifest.id, sizeof(key.id));
-  key.server = meta.server;
+  key.server = ServerOf(index, meta);
   const TimestampTz stored = StoredAt(key);
   return stored != 0 ? stored : GetCurrentTimestamp();
 }
@@ -58,7 +59,7 @@ bool Write(Relation index) {
   const format::Manifest manifest = IndexManifest(meta, ReadSegments(index, meta));
   Call([&] {
     ForgetInMirror(oid);
-    AddToMirror(oid, manifest, cid, CreationOf(meta));
+    AddToMirror(oid, manifest, cid, CreationOf(oid, meta));
   });
   return true;
 }

@@ -78,7 +78,7 @@ Datum NotNull(HeapTuple tuple, TupleDesc descriptor, Column column) {
 }
 
 /// Everything but the key.
-void ReadRow(HeapTuple tuple, TupleDesc descriptor, OwnerRow* row) {
+void ReadValues(HeapTuple tuple, TupleDesc descriptor, OwnerRow* row) {
   ReadBytes(tuple, descriptor, kSeed, row->seed);
   row->has_token = ReadBytes(tuple, descriptor, kToken, row->token);
   row->has_pending = ReadBytes(tuple, descriptor, kPending, row->pending);
@@ -86,6 +86,14 @@ void ReadRow(HeapTuple tuple, TupleDesc descriptor, OwnerRow* row) {
                          sizeof(row->name));
   row->cluster = static_cast<uint64_t>(DatumGetInt64(NotNull(tuple, descriptor, kCluster)));
   row->built_as = DatumGetObjectId(NotNull(tuple, descriptor, kBuiltAs));
+}
+
+void ReadRow(HeapTuple tuple, TupleDesc descriptor, OwnerRow* row) {
+  *row = {};
+  row->server = DatumGetObjectId(NotNull(tuple, descriptor, kServer));
+  text_to_cstring_buffer(DatumGetTextPP(NotNull(tuple, descriptor, kPrefix)), row->prefix,
+                         sizeof(row->prefix));
+  ReadValues(tuple, descriptor, row);
 }
 
 /// What a new row says of its server.
@@ -105,7 +113,7 @@ bool Find(Relation table, OwnerRow* row, ItemPointer self) {
   HeapTuple tuple = systable_getnext(scan);
   const bool found = HeapTupleIsValid(tuple);
   if (found) {
-    ReadRow(tuple, RelationGetDescr(table), row);
+    ReadValues(tuple, RelationGetDescr(table), row);
     if (self != nullptr) *self = tuple->t_self;
   }
   systable_endscan(scan);
@@ -127,6 +135,47 @@ bool ReadOwner(Oid server, const char* prefix, OwnerRow* row) {
   const bool found = Find(table, row, nullptr);
   table_close(table, AccessShareLock);
   return found;
+}
+
+std::span<OwnerRow> ReadOwners() {
+  size_t n = 0, room = 8;
+  auto* rows = static_cast<OwnerRow*>(palloc(room * sizeof(OwnerRow)));
+  Relation table = OpenOwnTable(kTable, AccessShareLock);
+  SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
+  while (HeapTuple tuple = systable_getnext(scan)) {
+    if (n == room) {
+      room *= 2;
+      rows = static_cast<OwnerRow*>(repalloc(rows, room * sizeof(OwnerRow)));
+    }
+    ReadRow(tuple, RelationGetDescr(table), &rows[n]);
+    explicit_bzero(rows[n].seed, sizeof(rows[n].seed));
+    n++;
+  }
+  systable_endscan(scan);
+  table_close(table, AccessShareLock);
+  return {rows, n};
+}
+
+void MoveOwners(std::span<const ServerMove> moves) {
+  Relation table = OpenOwnTable(kTable, RowExclusiveLock);
+  List* moved = NIL;
+  SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
+  while (HeapTuple tuple = systable_getnext(scan)) {
+    OwnerRow row;
+    ReadRow(tuple, RelationGetDescr(table), &row);
+    const Oid to = MovedTo(moves, row.server, row.prefix);
+    if (!OidIsValid(to)) continue;
+    row.server = to;
+    row.cluster = GetSystemIdentifier();
+    moved = lappend(moved, Form(table, row));
+    CatalogTupleDelete(table, &tuple->t_self);
+  }
+  systable_endscan(scan);
+  // All go before any comes back: two servers may have changed oids.
+  for (int i = 0; i < list_length(moved); i++) {
+    CatalogTupleInsert(table, static_cast<HeapTuple>(list_nth(moved, i)));
+  }
+  table_close(table, RowExclusiveLock);
 }
 
 void EnsureOwner(OwnerRow* row) {

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
+#include "pg/catalog/server_move.h"
 #include "pg/pg.h"
 
 namespace vdb::pg {
@@ -30,6 +32,8 @@ struct OwnerRow {
 
 /// The row of `server` and `prefix`. False: there is none.
 bool ReadOwner(Oid server, const char* prefix, OwnerRow* row);
+/// All rows, without their secrets, in the current memory context.
+std::span<OwnerRow> ReadOwners();
 /// Adds `row` unless there is one for its server and prefix, which it becomes. The server's name is
 /// kept up to date.
 void EnsureOwner(OwnerRow* row);
@@ -37,6 +41,8 @@ void EnsureOwner(OwnerRow* row);
 void WriteOwner(const OwnerRow& row);
 /// If `row.pending` still is what is pending, it is the token now.
 void ConfirmOwner(const OwnerRow& row);
+/// Rows of those servers name them by their oids of now, in this cluster.
+void MoveOwners(std::span<const ServerMove> moves);
 /// All rows of a server go.
 void ForgetOwners(Oid server);
 

@@ -8,6 +8,7 @@
 
 #include "base/strcat.h"
 #include "pg/catalog/own_table.h"
+#include "pg/catalog/upgrade.h"
 #include "pg/gc/remover.h"
 #include "pg/guard.h"
 
@@ -83,6 +84,10 @@ CollectorLock::CollectorLock(const char* function) {
                       errmsg("another session is collecting garbage in this database")));
     }
   });
+  if (!Call([] { return UpgradeIsPending(); })) return;
+  WorkerClient worker;
+  worker.FollowUpgrade();
+  worker.Close();
 }
 
 void CollectorLock::Release() {

@@ -6,6 +6,7 @@
 #include "pg/catalog/ledger.h"
 #include "pg/catalog/mirror.h"
 #include "pg/catalog/store_owner.h"
+#include "pg/catalog/upgrade.h"
 #include "pg/guard.h"
 #include "pg/worker/mirror_worker.h"
 
@@ -24,6 +25,7 @@ object_access_hook_type previous_hook;
 
 void RefuseServer(Oid server) {
   if (!OidIsValid(LedgerTable())) return;
+  if (UpgradeIsPending()) FollowUpgrade();
   const uint64_t rows = CountLedger(server);
   if (rows > 0) {
     const ForeignServer* const found = GetForeignServerExtended(server, FSV_MISSING_OK);
