@@ -826,6 +826,9 @@ CREATE TABLE vdb.store_owner (
   seed bytea NOT NULL,            -- secret: of its key pair in an S5 node's registry
   token bytea,                    -- what the owner record in the store holds
   pending bytea,                  -- or, after a crash, may hold
+  name text NOT NULL,             -- of the server: pg_upgrade keeps it, and not its oid
+  cluster bigint NOT NULL,        -- system identifier of the cluster in which `server` is its oid
+  built_as oid NOT NULL,          -- its oid in the cluster of the prefix, as on indexes' pages
   CONSTRAINT store_owner_pkey PRIMARY KEY (server, prefix)
 ) USING heap;
 ALTER TABLE vdb.store_owner ENABLE ROW LEVEL SECURITY;

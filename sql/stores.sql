@@ -14,7 +14,6 @@ CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file');
 CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path 'relative');
 CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '/tmp', bucket 'vectors');
 CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5');
-CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url 'http://portal.invalid');
 CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url 'https://me:secret@portal.invalid');
 CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url 'https://portal.invalid', auth_token 'secret');
 CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's3', region 'eu-1');
@@ -32,6 +31,16 @@ CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (access_key_id 'me', secre
 SELECT * FROM vdb.store_check('s');
 SELECT * FROM vdb.store_check('nobody');
 DROP SERVER s CASCADE;
+-- Without TLS: a superuser declares it, which is what a restored dump does, but nobody uses it unless vdb.allow_http says so.
+CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url 'http://127.0.0.1:1');
+SELECT * FROM vdb.store_check('s');
+SET vdb.allow_http = on;
+SET vdb.request_timeout = 100;
+SELECT bool_and(ok) FROM vdb.store_check('s');
+RESET vdb.request_timeout;
+RESET vdb.allow_http;
+SELECT * FROM vdb.store_check('s');
+DROP SERVER s;
 
 -- A directory of this cluster's.
 SELECT current_setting('data_directory') || '/vdb_test_store' AS path \gset
@@ -125,6 +134,40 @@ REINDEX INDEX item_v;
 REINDEX INDEX CONCURRENTLY item_v;
 TRUNCATE item;
 SELECT indexname, store FROM vdb.stat_index WHERE tablename = 'item' ORDER BY 1;
+-- Options follow a server that is renamed, and so does what is built by them.
+RESET vdb.default_store;
+INSERT INTO item SELECT i, vt.uniform(i, 24) FROM generate_series(1, 3000) i;
+CREATE INDEX item_moved ON item USING vdb (v) WITH (store = dir, code_bits = 2);
+CREATE TABLE parted (v vector(3)) PARTITION BY RANGE (v);
+CREATE INDEX parted_v ON parted USING vdb (v) WITH (store = dir);
+ALTER SERVER dir RENAME TO archive;
+CREATE TABLE parted_1 PARTITION OF parted DEFAULT;
+SELECT relname, reloptions FROM pg_class WHERE 'store=archive' = ANY (reloptions) ORDER BY 1;
+SELECT DISTINCT name FROM vdb.store_owner;
+REINDEX INDEX item_moved;
+REINDEX INDEX CONCURRENTLY item_moved;
+VACUUM FULL item;
+SELECT indexname, store FROM vdb.stat_index WHERE tablename IN ('item', 'parted_1') ORDER BY 1;
+ALTER SERVER archive RENAME TO local;
+-- As if it had been renamed while vdb_ext was not preloaded: an index stays, and what its option means is a server that it is in.
+UPDATE pg_foreign_server SET srvname = 'renamed' WHERE srvname = 'archive';
+TRUNCATE item;
+SELECT reloptions FROM pg_class WHERE relname = 'item_moved';
+UPDATE pg_foreign_server SET srvname = 'dir' WHERE srvname = 'renamed';
+CREATE SERVER renamed FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path :'path');
+UPDATE vdb.store_owner SET name = 'renamed';
+REINDEX INDEX item_moved;
+SELECT reloptions FROM pg_class WHERE relname = 'item_moved';
+SELECT store FROM vdb.stat_index WHERE indexname = 'item_moved';
+-- A real change is one.
+ALTER INDEX item_moved SET (store = renamed);
+UPDATE vdb.store_owner SET name = 'dir';
+REINDEX INDEX item_moved;
+SELECT store FROM vdb.stat_index WHERE indexname = 'item_moved';
+DROP INDEX item_moved;
+DROP TABLE parted;
+DROP SERVER renamed;
+SET vdb.default_store = dir;
 -- Temporary and unlogged indexes are local.
 CREATE TEMP TABLE passing (v vector(3));
 CREATE INDEX passing_v ON passing USING vdb (v);
@@ -150,6 +193,7 @@ SET ROLE vdb_store_user;
 -- A server option must not read or write files that the role could not.
 CREATE SERVER own FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '/tmp');
 CREATE SERVER own FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url 'https://portal.invalid', ca_file '/etc/passwd');
+CREATE SERVER own FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url 'http://portal.invalid');
 CREATE SERVER own FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url 'https://portal.invalid');
 CREATE USER MAPPING FOR CURRENT_USER SERVER own OPTIONS (auth_token_file '/etc/passwd');
 SELECT bool_and(ok) FROM vdb.store_check('dir');
@@ -164,11 +208,28 @@ REVOKE USAGE ON FOREIGN SERVER dir FROM vdb_store_user;
 SET enable_seqscan = off;
 SELECT count(*) FROM (SELECT 1 FROM owned ORDER BY v <-> '[0,0,0]' LIMIT 5) s;
 RESET enable_seqscan;
+-- A dump has GRANTs last. So who restores it, a superuser, may build where the owner may not (yet); rebuilding lends no right,
+-- nor does calling what the owner has made.
+REINDEX INDEX owned_v;
+REINDEX INDEX CONCURRENTLY owned_v;
+DROP INDEX owned_v;
+DROP INDEX IF EXISTS owned_v_ccnew;
+CREATE INDEX owned_v ON owned USING vdb (v) WITH (store = dir);
+SELECT store FROM vdb.stat_index WHERE indexname = 'owned_v';
+SET vdb.default_store = dir;
+CREATE INDEX ON owned USING vdb (v);
+RESET vdb.default_store;
+SET ROLE vdb_store_user;
+CREATE FUNCTION build_index() RETURNS void SECURITY DEFINER LANGUAGE sql AS 'CREATE INDEX ON owned USING vdb (v) WITH (store = dir)';
+CREATE INDEX ON owned USING vdb (v) WITH (store = dir);
+RESET ROLE;
+SELECT build_index();
 SET ROLE vdb_store_user;
 SELECT vdb.chunk_cid('item_v', 1);
 RESET ROLE;
 SET client_min_messages = warning;
 DROP TABLE item, passing, unsafe, owned;
+DROP FUNCTION build_index();
 DROP SERVER own CASCADE;
 -- Objects that nothing uses any more are still there.
 DROP SERVER dir;

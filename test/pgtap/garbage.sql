@@ -19,7 +19,7 @@ SELECT results_eq($$SELECT pg_temp.properties('purge')$$, ARRAY[
 SELECT columns_are('vdb', 'object', ARRAY['id', 'server', 'owner', 'database', 'index', 'name', 'size', 'builder',
   'created', 'unreferenced_since', 'unreferenced_lsn']);
 SELECT col_is_pk('vdb', 'object', ARRAY['id', 'server'], 'an object has one row');
-SELECT columns_are('vdb', 'store_owner', ARRAY['server', 'prefix', 'seed', 'token', 'pending']);
+SELECT columns_are('vdb', 'store_owner', ARRAY['server', 'prefix', 'seed', 'token', 'pending', 'name', 'cluster', 'built_as']);
 SELECT col_is_pk('vdb', 'store_owner', ARRAY['server', 'prefix'], 'a prefix has one record');
 
 -- settings

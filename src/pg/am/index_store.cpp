@@ -2,17 +2,20 @@
 
 #include <cstring>
 
+#include "pg/am/index_server.h"
 #include "pg/am/settings.h"
+#include "pg/am/store_option.h"
+#include "pg/catalog/store_owner.h"
 #include "pg/catalog/store_server.h"
 
 extern "C" {
-#include "access/table.h"
-#include "catalog/dependency.h"
-#include "catalog/indexing.h"
+#include "catalog/index.h"
 #include "catalog/pg_foreign_server.h"
+#include "commands/defrem.h"
 #include "foreign/foreign.h"
-#include "nodes/makefuncs.h"
-#include "utils/syscache.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "tcop/pquery.h"
 }
 
 namespace vdb::pg {
@@ -25,47 +28,66 @@ bool IsFirstBuild(Relation index) {
          std::strstr(RelationGetRelationName(index), "_ccnew") == nullptr;
 }
 
-void WriteStoreOption(Relation index, const char* name) {
-  Relation catalog = table_open(RelationRelationId, RowExclusiveLock);
-  HeapTuple tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(RelationGetRelid(index)));
-  if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for an index that is being built");
-  bool isnull;
-  const Datum before = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
-  char option[] = "store";
-  List* const added =
-      list_make1(makeDefElem(option, reinterpret_cast<Node*>(makeString(pstrdup(name))), -1));
-  Datum values[Natts_pg_class] = {};
-  bool nulls[Natts_pg_class] = {};
-  bool replace[Natts_pg_class] = {};
-  values[Anum_pg_class_reloptions - 1] =
-      transformRelOptions(isnull ? Datum{0} : before, added, nullptr, nullptr, false, false);
-  replace[Anum_pg_class_reloptions - 1] = true;
-  tuple = heap_modify_tuple(tuple, RelationGetDescr(catalog), values, nulls, replace);
-  CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
-  table_close(catalog, RowExclusiveLock);
-  CommandCounterIncrement();
+/// The server of that name, locked against a change of it until the transaction ends; InvalidOid:
+/// there is none.
+Oid LockServer(const char* name) {
+  for (;;) {
+    const Oid server = get_foreign_server_oid(name, true);
+    if (!OidIsValid(server)) return server;
+    LockDatabaseObject(ForeignServerRelationId, server, 0, AccessShareLock);
+    if (get_foreign_server_oid(name, true) == server) return server;
+    UnlockDatabaseObject(ForeignServerRelationId, server, 0, AccessShareLock);
+  }
 }
 
-void DependOn(Relation index, Oid server) {
-  deleteDependencyRecordsForClass(RelationRelationId, RelationGetRelid(index),
-                                  ForeignServerRelationId, DEPENDENCY_NORMAL);
-  if (!OidIsValid(server)) return;
-  ObjectAddress self, other;
-  ObjectAddressSet(self, RelationRelationId, RelationGetRelid(index));
-  ObjectAddressSet(other, ForeignServerRelationId, server);
-  recordDependencyOn(&self, &other, DEPENDENCY_NORMAL);
+/// The server that an index is rebuilt in although its option does not say so: it was renamed while
+/// vdb_ext was not preloaded, which follows renames otherwise (catalog/server_rename.h).
+/// InvalidOid: the option counts. named: what server has the name that the option says.
+Oid RenamedServer(Relation index, const char* name, Oid named) {
+  if (IsFirstBuild(index)) return InvalidOid;
+  const Oid server = DependencyOf(RelationGetRelid(index));
+  if (!OidIsValid(server) || server == named) return InvalidOid;
+  return !OidIsValid(named) || OwnersSay(server, name) ? server : InvalidOid;
+}
+
+/// The CREATE INDEX that the client has sent, if it has sent one.
+const IndexStmt* ClientsCreateIndex() {
+  if (ActivePortal == nullptr || list_length(ActivePortal->stmts) != 1) return nullptr;
+  const PlannedStmt* const planned = linitial_node(PlannedStmt, ActivePortal->stmts);
+  if (planned->utilityStmt == nullptr || !IsA(planned->utilityStmt, IndexStmt)) return nullptr;
+  return reinterpret_cast<const IndexStmt*>(planned->utilityStmt);
 }
 
 }  // namespace
 
+bool SuperuserPlaces(Relation index) {
+  if (!superuser_arg(GetOuterUserId()) || !IsFirstBuild(index)) return false;
+  const IndexStmt* const statement = ClientsCreateIndex();
+  if (statement == nullptr) return false;
+  const char* const name = StoreOf(index);
+  for (int i = 0; i < list_length(statement->options); i++) {
+    auto* const option = static_cast<DefElem*>(list_nth(statement->options, i));
+    if (std::strcmp(option->defname, "store") == 0) {
+      return name != nullptr && std::strcmp(defGetString(option), name) == 0;
+    }
+  }
+  return false;
+}
+
 Oid StoreServerFor(Relation index) {
+  if (IsBinaryUpgrade) {
+    const char* const in_dump = StoreOf(index);
+    const bool remote = in_dump != nullptr && std::strcmp(in_dump, kLocalStore) != 0;
+    DependOn(RelationGetRelid(index), remote ? get_foreign_server_oid(in_dump, true) : InvalidOid);
+    return InvalidOid;
+  }
   const bool permanent = index->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT;
   const char* name = StoreOf(index);
   const bool by_default =
       name == nullptr && permanent && settings.default_store[0] != '\0' && IsFirstBuild(index);
   if (by_default) name = settings.default_store;
   if (name == nullptr || std::strcmp(name, kLocalStore) == 0) {
-    DependOn(index, InvalidOid);
+    DependOn(RelationGetRelid(index), InvalidOid);
     return InvalidOid;
   }
   if (!permanent) {
@@ -74,10 +96,21 @@ Oid StoreServerFor(Relation index) {
                            RelationGetRelationName(index), name),
                     errdetail("Temporary and unlogged indexes are always local.")));
   }
-  const Oid server = get_foreign_server_oid(name, false);
-  RequireUsableStore(server, index->rd_rel->relowner);
-  if (by_default) WriteStoreOption(index, pstrdup(name));
-  DependOn(index, server);
+  Oid server = LockServer(name);
+  const Oid renamed = RenamedServer(index, name, server);
+  if (OidIsValid(renamed)) {
+    server = renamed;
+    LockDatabaseObject(ForeignServerRelationId, server, 0, AccessShareLock);
+  }
+  // Says that there is none.
+  if (!OidIsValid(server)) get_foreign_server_oid(name, false);
+  RequireUsableStore(server, index->rd_rel->relowner,
+                     SuperuserPlaces(index) ? Usage::kGiven : Usage::kRequired);
+  if (by_default) WriteStoreOption(RelationGetRelid(index), name);
+  if (OidIsValid(renamed)) {
+    WriteStoreOption(RelationGetRelid(index), GetForeignServer(server)->servername);
+  }
+  DependOn(RelationGetRelid(index), server);
   return server;
 }
 

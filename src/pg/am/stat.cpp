@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "format/geometry.h"
+#include "pg/am/index_server.h"
 #include "pg/am/inspect.h"
 #include "pg/compat.h"
 #include "pg/am/settings.h"
@@ -24,9 +25,9 @@ namespace {
 constexpr size_t kHeadBytes = 16;
 
 /// What the index's option `store` would say. ereports.
-const char* StoreName(const MetaPage& meta) {
+const char* StoreName(Relation index, const MetaPage& meta) {
   if (IsLocal(meta)) return kLocalStore;
-  return GetForeignServer(meta.server)->servername;
+  return GetForeignServer(RequireServerOf(index, meta))->servername;
 }
 
 Datum Number(uint64_t n) { return Int64GetDatum(static_cast<int64>(n)); }
@@ -84,6 +85,7 @@ Datum StatsOf(Oid oid, TupleDesc descriptor, bool* isnull) {
   const bool measured = totals.recall_rows > 0;
   return Call([&] {
     const uint64_t size = uint64_t{RelationGetNumberOfBlocks(index)} * BLCKSZ;
+    const char* const store = StoreName(index, meta);
     relation_close(index, AccessShareLock);
     const auto real = [](double value) { return Float4GetDatum(static_cast<float>(value)); };
     const struct {
@@ -94,7 +96,7 @@ Datum StatsOf(Oid oid, TupleDesc descriptor, bool* isnull) {
         {CStringGetTextDatum(NameOf(static_cast<ElementType>(meta.element)))},
         {Int32GetDatum(static_cast<int32>(meta.dim))},
         {Int32GetDatum(meta.code_bits)},
-        {CStringGetTextDatum(StoreName(meta))},
+        {CStringGetTextDatum(store)},
         {BoolGetDatum(meta.encrypted != 0)},
         {CStringGetTextDatum(
              pnstrdup(meta.wrapped_key.key_id,

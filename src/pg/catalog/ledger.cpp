@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "pg/catalog/own_table.h"
 
@@ -134,6 +135,37 @@ void MarkInLedger(std::span<const LedgerMark> marks) {
       CatalogTupleUpdate(table, &changed->t_self, changed);
       heap_freetuple(changed);
     });
+  }
+  table_close(table, RowExclusiveLock);
+}
+
+void MoveInLedger(std::span<const ServerMove> moves) {
+  Relation table = OpenOwnTable(kTable, RowExclusiveLock);
+  const TupleDesc descriptor = RelationGetDescr(table);
+  List* moved = NIL;
+  SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
+  while (HeapTuple tuple = systable_getnext(scan)) {
+    LedgerRow row;
+    if (!ReadRow(tuple, descriptor, &row)) continue;
+    const std::string_view name(row.name);
+    const size_t slash = name.find('/');
+    const size_t end = slash == name.npos ? slash : name.find('/', slash + 1);
+    if (end == name.npos) continue;
+    row.name[end + 1] = '\0';
+    const Oid to = MovedTo(moves, row.key.server, row.name);
+    if (!OidIsValid(to) || to == row.key.server) continue;
+    Datum values[kColumns] = {};
+    bool nulls[kColumns] = {};
+    bool replace[kColumns] = {};
+    values[kServer - 1] = ObjectIdGetDatum(to);
+    replace[kServer - 1] = true;
+    moved = lappend(moved, heap_modify_tuple(tuple, descriptor, values, nulls, replace));
+    CatalogTupleDelete(table, &tuple->t_self);
+  }
+  systable_endscan(scan);
+  // All go before any comes back: two servers may have changed oids.
+  for (int i = 0; i < list_length(moved); i++) {
+    CatalogTupleInsert(table, static_cast<HeapTuple>(list_nth(moved, i)));
   }
   table_close(table, RowExclusiveLock);
 }

@@ -8,6 +8,7 @@
 #include <span>
 #include <type_traits>
 
+#include "pg/catalog/server_move.h"
 #include "pg/pg.h"
 #include "store/object_store.h"
 
@@ -44,6 +45,8 @@ void AddToLedger(std::span<const LedgerRow> rows);
 /// Removes rows; such as are gone already are none of its business.
 void ForgetInLedger(std::span<const LedgerKey> keys);
 void MarkInLedger(std::span<const LedgerMark> marks);
+/// Rows of those servers name them by their oids of now.
+void MoveInLedger(std::span<const ServerMove> moves);
 
 using LedgerVisitor = bool (*)(const LedgerRow& row, void* context);
 void VisitLedger(LedgerVisitor visit, void* context);

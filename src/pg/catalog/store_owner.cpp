@@ -8,19 +8,32 @@
 
 extern "C" {
 #include "access/table.h"
+#include "access/xlog.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type_d.h"
+#include "foreign/foreign.h"
 #include "storage/lock.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 }
 
 namespace vdb::pg {
 namespace {
 
-enum Column : AttrNumber { kServer = 1, kPrefix, kSeed, kToken, kPending };
-constexpr int kColumns = kPending;
-constexpr Oid kTypes[kColumns] = {OIDOID, TEXTOID, BYTEAOID, BYTEAOID, BYTEAOID};
+enum Column : AttrNumber {
+  kServer = 1,
+  kPrefix,
+  kSeed,
+  kToken,
+  kPending,
+  kName,
+  kCluster,
+  kBuiltAs,
+};
+constexpr int kColumns = kBuiltAs;
+constexpr Oid kTypes[kColumns] = {OIDOID,   TEXTOID, BYTEAOID, BYTEAOID,
+                                  BYTEAOID, TEXTOID, INT8OID,  OIDOID};
 constexpr OwnTable kTable = {"store_owner", kTypes};
 
 /// One worker at a time finds that there is no row, or changes one. Not by a lock on the table:
@@ -38,12 +51,17 @@ Relation OpenForWrite() {
 
 HeapTuple Form(Relation table, const OwnerRow& row) {
   Datum values[kColumns] = {};
-  bool nulls[kColumns] = {false, false, false, !row.has_token, !row.has_pending};
+  bool nulls[kColumns] = {};
+  nulls[kToken - 1] = !row.has_token;
+  nulls[kPending - 1] = !row.has_pending;
   values[kServer - 1] = ObjectIdGetDatum(row.server);
   values[kPrefix - 1] = CStringGetTextDatum(row.prefix);
   values[kSeed - 1] = ByteaDatum(row.seed, sizeof(row.seed));
   values[kToken - 1] = ByteaDatum(row.token, sizeof(row.token));
   values[kPending - 1] = ByteaDatum(row.pending, sizeof(row.pending));
+  values[kName - 1] = CStringGetTextDatum(row.name);
+  values[kCluster - 1] = Int64GetDatum(static_cast<int64>(row.cluster));
+  values[kBuiltAs - 1] = ObjectIdGetDatum(row.built_as);
   return heap_form_tuple(RelationGetDescr(table), values, nulls);
 }
 
@@ -62,6 +80,42 @@ bool ReadBytes(HeapTuple tuple, TupleDesc descriptor, Column column, uint8_t (&t
   return true;
 }
 
+Datum NotNull(HeapTuple tuple, TupleDesc descriptor, Column column) {
+  bool null;
+  const Datum value = heap_getattr(tuple, column, descriptor, &null);
+  if (null) {
+    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                    errmsg("table \"vdb.store_owner\" has a malformed row")));
+  }
+  return value;
+}
+
+/// Everything but the key.
+void ReadValues(HeapTuple tuple, TupleDesc descriptor, OwnerRow* row) {
+  ReadBytes(tuple, descriptor, kSeed, row->seed);
+  row->has_token = ReadBytes(tuple, descriptor, kToken, row->token);
+  row->has_pending = ReadBytes(tuple, descriptor, kPending, row->pending);
+  text_to_cstring_buffer(DatumGetTextPP(NotNull(tuple, descriptor, kName)), row->name,
+                         sizeof(row->name));
+  row->cluster = static_cast<uint64_t>(DatumGetInt64(NotNull(tuple, descriptor, kCluster)));
+  row->built_as = DatumGetObjectId(NotNull(tuple, descriptor, kBuiltAs));
+}
+
+void ReadRow(HeapTuple tuple, TupleDesc descriptor, OwnerRow* row) {
+  *row = {};
+  row->server = DatumGetObjectId(NotNull(tuple, descriptor, kServer));
+  text_to_cstring_buffer(DatumGetTextPP(NotNull(tuple, descriptor, kPrefix)), row->prefix,
+                         sizeof(row->prefix));
+  ReadValues(tuple, descriptor, row);
+}
+
+/// What a new row says of its server.
+void Describe(OwnerRow* row) {
+  strlcpy(row->name, GetForeignServer(row->server)->servername, sizeof(row->name));
+  row->cluster = GetSystemIdentifier();
+  row->built_as = row->server;
+}
+
 /// The row for server and prefix of `row`. False: none. `self` may be null.
 bool Find(Relation table, OwnerRow* row, ItemPointer self) {
   ScanKeyData keys[2];
@@ -72,9 +126,7 @@ bool Find(Relation table, OwnerRow* row, ItemPointer self) {
   HeapTuple tuple = systable_getnext(scan);
   const bool found = HeapTupleIsValid(tuple);
   if (found) {
-    ReadBytes(tuple, RelationGetDescr(table), kSeed, row->seed);
-    row->has_token = ReadBytes(tuple, RelationGetDescr(table), kToken, row->token);
-    row->has_pending = ReadBytes(tuple, RelationGetDescr(table), kPending, row->pending);
+    ReadValues(tuple, RelationGetDescr(table), row);
     if (self != nullptr) *self = tuple->t_self;
   }
   systable_endscan(scan);
@@ -98,9 +150,85 @@ bool ReadOwner(Oid server, const char* prefix, OwnerRow* row) {
   return found;
 }
 
+std::span<OwnerRow> ReadOwners() {
+  size_t n = 0, room = 8;
+  auto* rows = static_cast<OwnerRow*>(palloc(room * sizeof(OwnerRow)));
+  Relation table = OpenOwnTable(kTable, AccessShareLock);
+  SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
+  while (HeapTuple tuple = systable_getnext(scan)) {
+    if (n == room) {
+      room *= 2;
+      rows = static_cast<OwnerRow*>(repalloc(rows, room * sizeof(OwnerRow)));
+    }
+    ReadRow(tuple, RelationGetDescr(table), &rows[n]);
+    explicit_bzero(rows[n].seed, sizeof(rows[n].seed));
+    n++;
+  }
+  systable_endscan(scan);
+  table_close(table, AccessShareLock);
+  return {rows, n};
+}
+
+void MoveOwners(std::span<const ServerMove> moves) {
+  Relation table = OpenOwnTable(kTable, RowExclusiveLock);
+  List* moved = NIL;
+  SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
+  while (HeapTuple tuple = systable_getnext(scan)) {
+    OwnerRow row;
+    ReadRow(tuple, RelationGetDescr(table), &row);
+    const Oid to = MovedTo(moves, row.server, row.prefix);
+    if (!OidIsValid(to)) continue;
+    row.server = to;
+    row.cluster = GetSystemIdentifier();
+    moved = lappend(moved, Form(table, row));
+    CatalogTupleDelete(table, &tuple->t_self);
+  }
+  systable_endscan(scan);
+  // All go before any comes back: two servers may have changed oids.
+  for (int i = 0; i < list_length(moved); i++) {
+    CatalogTupleInsert(table, static_cast<HeapTuple>(list_nth(moved, i)));
+  }
+  table_close(table, RowExclusiveLock);
+}
+
+bool RenameOwners(Oid server, const char* name) {
+  if (!OidIsValid(OwnRelationIfAny(kTable.name))) return false;
+  Relation table = OpenOwnTable(kTable, RowExclusiveLock);
+  ScanKeyData key;
+  ScanKeyInit(&key, kServer, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(server));
+  SysScanDesc scan = systable_beginscan(table, PrimaryKeyOf(table), true, nullptr, 1, &key);
+  bool any = false;
+  while (HeapTuple tuple = systable_getnext(scan)) {
+    OwnerRow row;
+    ReadRow(tuple, RelationGetDescr(table), &row);
+    strlcpy(row.name, name, sizeof(row.name));
+    Update(table, &tuple->t_self, row);
+    any = true;
+  }
+  systable_endscan(scan);
+  table_close(table, NoLock);
+  return any;
+}
+
+bool OwnersSay(Oid server, const char* name) {
+  for (const OwnerRow& row : ReadOwners()) {
+    if (row.server == server && std::strcmp(row.name, name) == 0) return true;
+  }
+  return false;
+}
+
 void EnsureOwner(OwnerRow* row) {
   Relation table = OpenForWrite();
-  if (!Find(table, row, nullptr)) CatalogTupleInsert(table, Form(table, *row));
+  OwnerRow now = *row;
+  Describe(&now);
+  ItemPointerData self;
+  if (!Find(table, row, &self)) {
+    *row = now;
+    CatalogTupleInsert(table, Form(table, *row));
+  } else if (std::strcmp(row->name, now.name) != 0) {
+    strlcpy(row->name, now.name, sizeof(row->name));
+    Update(table, &self, *row);
+  }
   table_close(table, NoLock);
 }
 
@@ -109,11 +237,16 @@ void WriteOwner(const OwnerRow& row) {
   OwnerRow before = row;
   ItemPointerData self;
   if (Find(table, &before, &self)) {
-    OwnerRow after = row;
-    std::memcpy(after.seed, before.seed, sizeof(after.seed));
+    OwnerRow after = before;
+    after.has_token = row.has_token;
+    after.has_pending = row.has_pending;
+    std::memcpy(after.token, row.token, sizeof(after.token));
+    std::memcpy(after.pending, row.pending, sizeof(after.pending));
     Update(table, &self, after);
   } else {
-    CatalogTupleInsert(table, Form(table, row));
+    OwnerRow added = row;
+    Describe(&added);
+    CatalogTupleInsert(table, Form(table, added));
   }
   table_close(table, NoLock);
 }

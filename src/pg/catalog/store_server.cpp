@@ -9,9 +9,10 @@
 #include <cstring>
 #include <map>
 #include <string>
-#include <utility>
+#include <tuple>
 #include <vector>
 
+#include "base/strcat.h"
 #include "crypto/hash.h"
 #include "pg/compat.h"
 #include "pg/catalog/registry_keys.h"
@@ -33,6 +34,7 @@ extern "C" {
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
+#include "miscadmin.h"
 #include "storage/fd.h"
 #include "utils/acl.h"
 #include "utils/inval.h"
@@ -77,7 +79,10 @@ void Validate(Datum array, Oid catalog) {
   List* const list = Call([&] { return untransformRelOptions(array); });
   const std::vector<store::Option> options = ViewOptions(list);
   if (catalog == ForeignServerRelationId) {
-    Result<store::StoreConfig> config = store::ParseStoreConfig(options, allow_http);
+    // Who may set vdb.allow_http, where the server is used, may also restore a dump of one that was
+    // made under it.
+    const bool http = allow_http || IsBinaryUpgrade || Call([] { return superuser(); });
+    Result<store::StoreConfig> config = store::ParseStoreConfig(options, http);
     ThrowIfError(config.status());
     if (config->type == store::StoreType::kFile) Call([] { RequireFiles(GetUserId()); });
   } else if (catalog == UserMappingRelationId) {
@@ -113,7 +118,7 @@ List* MappingOptions(Oid server, Oid role) {
 }
 
 /// The server, if `role` may use it. ereports.
-ForeignServer* UsableServer(Oid server_oid, Oid role) {
+ForeignServer* UsableServer(Oid server_oid, Oid role, Usage usage) {
   ForeignServer* const server = GetForeignServer(server_oid);
   const ForeignDataWrapper* const wrapper = GetForeignDataWrapper(server->fdwid);
   if (std::strcmp(wrapper->fdwname, kWrapperName) != 0) {
@@ -121,7 +126,9 @@ ForeignServer* UsableServer(Oid server_oid, Oid role) {
                     errmsg("server \"%s\" is not a store", server->servername),
                     errhint("CREATE SERVER ... FOREIGN DATA WRAPPER vdb_store makes one.")));
   }
-  compat::RequireServerUsage(server_oid, server->servername, role);
+  if (usage == Usage::kRequired) {
+    compat::RequireServerUsage(server_oid, server->servername, role);
+  }
   return server;
 }
 
@@ -157,7 +164,8 @@ struct OpenedStore {
   bool file = false;
   std::vector<SecretFile> secrets;
 };
-using Registry = std::map<std::pair<Oid, Oid>, OpenedStore>;
+/// By server, role, and vdb.allow_http: a session that resets it is refused again.
+using Registry = std::map<std::tuple<Oid, Oid, bool>, OpenedStore>;
 
 Registry& OpenedStores() {
   static Registry& registry = *new Registry;
@@ -266,9 +274,9 @@ void DefineStoreSettings() {
                            nullptr);
 }
 
-void RequireUsableStore(Oid server, Oid role) { UsableServer(server, role); }
+void RequireUsableStore(Oid server, Oid role, Usage usage) { UsableServer(server, role, usage); }
 
-StoreHandle OpenStore(Oid server_oid, Oid role) {
+StoreHandle OpenStore(Oid server_oid, Oid role, Usage usage) {
   static const bool registered = [] {
     Call([] {
       CacheRegisterSyscacheCallback(FOREIGNSERVEROID, ForgetStores, 0);
@@ -278,9 +286,9 @@ StoreHandle OpenStore(Oid server_oid, Oid role) {
   }();
   (void)registered;
   // Also serves invalidations that have come in.
-  ForeignServer* const server = Call([&] { return UsableServer(server_oid, role); });
+  ForeignServer* const server = Call([&] { return UsableServer(server_oid, role, usage); });
   Registry& registry = OpenedStores();
-  const std::pair<Oid, Oid> key(server_oid, role);
+  const std::tuple<Oid, Oid, bool> key(server_oid, role, allow_http);
   const uint64_t seen = times_forgotten;
   auto found = registry.find(key);
   if (found != registry.end() &&
@@ -289,9 +297,13 @@ StoreHandle OpenStore(Oid server_oid, Oid role) {
     if (found->second.file) Call([&] { RequireFiles(server->owner); });
     return found->second.handle;
   }
-  Result<store::StoreConfig> config =
-      store::ParseStoreConfig(ViewOptions(server->options), allow_http);
+  Result<store::StoreConfig> config = store::ParseStoreConfig(ViewOptions(server->options), true);
   ThrowIfError(config.status());
+  if (!allow_http && config->url.starts_with("http://")) {
+    ThrowIfError(Status(Code::kPermission,
+                        StrCat("store \"", server->servername, "\" has a URL without TLS"))
+                     .WithHint("Superusers can set vdb.allow_http, where the network is trusted."));
+  }
   const bool file = config->type == store::StoreType::kFile;
   if (file) Call([&] { RequireFiles(server->owner); });
   std::vector<SecretFile> secrets = SecretFilesOf(server_oid, role);

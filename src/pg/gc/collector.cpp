@@ -8,6 +8,7 @@
 
 #include "base/strcat.h"
 #include "pg/catalog/own_table.h"
+#include "pg/catalog/upgrade.h"
 #include "pg/gc/remover.h"
 #include "pg/gc/unfinished.h"
 #include "pg/guard.h"
@@ -84,6 +85,10 @@ CollectorLock::CollectorLock(const char* function) {
                       errmsg("another session is collecting garbage in this database")));
     }
   });
+  if (!Call([] { return UpgradeIsPending(); })) return;
+  WorkerClient worker;
+  worker.FollowUpgrade();
+  worker.Close();
 }
 
 void CollectorLock::Release() {
@@ -187,8 +192,15 @@ void Collector::Mark(const std::vector<Verdict>& verdicts, WorkerClient* worker)
 
 /// Of the objects of builds that have not ended, those included that began after the collection.
 std::set<std::string> Collector::NamesInProgress() {
+  std::vector<LedgerRow> rows;
+  Call([&] {
+    ForEachLedgerRow([&](const LedgerRow& row) {
+      rows.push_back(row);
+      return true;
+    });
+  });
   std::set<std::string> names;
-  for (const LedgerRow& row : Call([] { return ReadLedger(); })) {
+  for (const LedgerRow& row : rows) {
     if (StateOf(row.builder) == Builder::kInProgress) names.insert(row.name);
   }
   return names;

@@ -27,8 +27,9 @@ namespace vdb::pg {
 /// Defines vdb.gc_retention. For _PG_init.
 void DefineCollectorSettings();
 
-/// Admits one collector a database, until it goes or the transaction ends. Throws: 25006 during
-/// recovery, 25001 in a transaction that has written, 55P03 when another session collects.
+/// Admits one collector a database, until it goes or the transaction ends, and has the ledger
+/// follow a pg_upgrade. Throws: 25006 during recovery, 25001 in a transaction that has written,
+/// 55P03 when another session collects.
 class CollectorLock {
  public:
   explicit CollectorLock(const char* function);

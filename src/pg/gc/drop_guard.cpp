@@ -2,10 +2,13 @@
 
 #include "pg/gc/drop_guard.h"
 
+#include "pg/am/index_server.h"
 #include "pg/catalog/index_list.h"
 #include "pg/catalog/ledger.h"
 #include "pg/catalog/mirror.h"
+#include "pg/catalog/server_rename.h"
 #include "pg/catalog/store_owner.h"
+#include "pg/catalog/upgrade.h"
 #include "pg/guard.h"
 #include "pg/worker/mirror_worker.h"
 
@@ -24,6 +27,7 @@ object_access_hook_type previous_hook;
 
 void RefuseServer(Oid server) {
   if (!OidIsValid(LedgerTable())) return;
+  if (UpgradeIsPending()) FollowUpgrade();
   const uint64_t rows = CountLedger(server);
   if (rows > 0) {
     const ForeignServer* const found = GetForeignServerExtended(server, FSV_MISSING_OK);
@@ -50,8 +54,12 @@ void RefuseLedger() {
 }
 
 void DropFromMirror(Oid relation, int flags) {
-  if (!IsPermanentIndex(relation) || MirroredManifest(relation) == nullptr) return;
-  if ((flags & PERFORM_DELETION_CONCURRENTLY) == 0) return ForgetInMirror(relation);
+  if (!IsPermanentIndex(relation)) return;
+  if (MirroredManifest(relation) == nullptr && !OidIsValid(DependencyOf(relation))) return;
+  // ALTER TABLE may have handed its pages on, to an index that has no rows there yet.
+  const bool concurrently = (flags & PERFORM_DELETION_CONCURRENTLY) != 0;
+  if ((flags & PERFORM_DELETION_INTERNAL) != 0 && !concurrently) MirrorAfterCommit(relation);
+  if (!concurrently) return ForgetInMirror(relation);
   // It must be the first to write in its transaction. If it fails after all, the next worker puts
   // the rows back.
   ForgetInMirrorSoon(relation);
@@ -65,6 +73,9 @@ static void vdb_object_access(ObjectAccessType access, Oid class_oid, Oid object
                               void* argument) {
   if (vdb::pg::previous_hook != nullptr) {
     vdb::pg::previous_hook(access, class_oid, object, sub, argument);
+  }
+  if (access == OAT_POST_ALTER && class_oid == ForeignServerRelationId) {
+    vdb::pg::Entry("vdb_object_access", [&] { vdb::pg::FollowRename(object); });
   }
   if (access != OAT_DROP || sub != 0) return;
   vdb::pg::Entry("vdb_object_access", [&] {

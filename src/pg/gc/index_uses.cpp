@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/strcat.h"
+#include "pg/am/index_server.h"
 #include "pg/am/meta.h"
 #include "pg/catalog/index_list.h"
 #include "pg/compat.h"
@@ -22,26 +23,6 @@ extern "C" {
 
 namespace vdb::pg {
 namespace {
-
-/// The server that an index depends on; InvalidOid: none.
-Oid ServerOf(Oid index) {
-  Oid server = InvalidOid;
-  ScanKeyData keys[2];
-  ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-              ObjectIdGetDatum(RelationRelationId));
-  ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-              ObjectIdGetDatum(index));
-  Relation depend = table_open(DependRelationId, AccessShareLock);
-  SysScanDesc scan =
-      systable_beginscan(depend, DependDependerIndexId, true, nullptr, lengthof(keys), keys);
-  while (HeapTuple tuple = systable_getnext(scan)) {
-    const auto* form = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
-    if (form->refclassid == ForeignServerRelationId) server = form->refobjid;
-  }
-  systable_endscan(scan);
-  table_close(depend, AccessShareLock);
-  return server;
-}
 
 struct Look {
   enum State { kUses, kUsesNothing, kBusy, kGone } state;
@@ -80,7 +61,7 @@ bool AddUses(Oid index, IndexUses* uses) {
         ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION)) {
       Call([&] { ReThrowError(const_cast<ErrorData*>(error)); });
     }
-    uses->unknown[Call([&] { return ServerOf(index); })] =
+    uses->unknown[Call([&] { return DependencyOf(index); })] =
         StrCat("index \"", NameOf(index), "\" cannot be read: ", error->message);
     return true;
   }
@@ -89,14 +70,12 @@ bool AddUses(Oid index, IndexUses* uses) {
       return false;
     case Look::kUsesNothing:
       return true;
-    case Look::kBusy: {
-      const Oid server = Call([&] { return ServerOf(index); });
-      if (OidIsValid(server)) {
-        uses->unknown[server] =
-            StrCat("another session has locked index \"", NameOf(index), "\", which may use it");
-      }
+    case Look::kBusy:
+      // pg_depend says where it is, but not for certain: until it is mended (MendDependency), it is
+      // wrong after a REINDEX CONCURRENTLY to another store.
+      uses->unknown[InvalidOid] =
+          StrCat("another session has locked index \"", NameOf(index), "\", which may use it");
       return true;
-    }
     case Look::kUses:
       break;
   }

@@ -111,9 +111,9 @@ void OwnerRecord::Ensure(WorkerClient& worker) {
 }
 
 void OwnerRecord::Establish(WorkerClient& worker) {
-  if (!store_.capabilities().records) return;
+  // Also in a store without records: the table has the server's name for a pg_upgrade.
   Ensure(worker);
-  if (row_.has_token) return;
+  if (!store_.capabilities().records || row_.has_token) return;
   // Of several first builds each writes the same token.
   if (Look() == State::kUnwritten) {
     const Value value = ValueOf(row_.pending);

@@ -33,7 +33,7 @@ class OwnerRecord {
   OwnerRecord(store::ObjectStore& store, Oid server, const std::string& prefix);
 
   /// Before the first object of a prefix is sent: the record is written if this database has not
-  /// written it yet and nobody else has. Does nothing in a store without records.
+  /// written it yet and nobody else has. A store without records only gets its row in the table.
   void Establish(WorkerClient& worker);
 
   /// Looks whether this database may collect. Nothing: it may.

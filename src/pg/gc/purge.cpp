@@ -113,6 +113,9 @@ void RequireDropped(Oid database) {
 void Purge(Oid server, bool forget, Report* report) {
   Call([] { RequireSuperuser(); });
   CollectorLock lock("vdb.purge()");
+  WorkerClient worker;
+  // What indexes depend on is what they use.
+  worker.Ask(RequestKind::kSyncMirror, std::span<const Oid>());
   BuildsExcluded excluded(server);
   std::vector<LedgerRow> rows;
   Call([&] {
@@ -123,7 +126,6 @@ void Purge(Oid server, bool forget, Report* report) {
   });
   RequireUnused(server, rows);
   const std::string name = ServerName(server);
-  WorkerClient worker;
   if (forget) {
     Forget(rows, name, &worker, report);
   } else {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "pg/catalog/upgrade.h"
 #include "pg/compat.h"
 #include "pg/gc/owner_record.h"
 #include "pg/guard.h"
@@ -61,6 +62,7 @@ FullTransactionId BuilderId() { return GetCurrentFullTransactionId(); }
 
 BuildLedger::BuildLedger(Relation index, const MetaPage& meta, store::ObjectStore& store)
     : meta_(meta), owner_(CheckedOwner(index, meta.server)) {
+  if (Call([] { return UpgradeIsPending(); })) worker_.FollowUpgrade();
   OwnerRecord(store, meta.server, ObjectPrefix(meta.incarnation, meta.database)).Establish(worker_);
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/strcat.h"
 #include "format/geometry.h"
+#include "pg/am/index_server.h"
 #include "pg/catalog/store_server.h"
 #include "pg/guard.h"
 #include "pg/store/object_name.h"
@@ -26,7 +27,9 @@ const RemoteReads& GetRemoteReads() { return remote_reads; }
 Oid IndexOwner(Relation index) { return index->rd_rel->relowner; }
 
 RemoteObjectReader::RemoteObjectReader(Relation index, const MetaPage& meta)
-    : index_(index), meta_(meta), store_(OpenStore(meta.server, IndexOwner(index))) {}
+    : index_(index),
+      meta_(meta),
+      store_(OpenStore(Call([&] { return RequireServerOf(index, meta); }), IndexOwner(index))) {}
 
 Status RemoteObjectReader::Explain(Status&& status) const {
   // Damage has been explained where it was found; an interrupt or want of memory is not the

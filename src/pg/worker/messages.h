@@ -19,6 +19,7 @@ enum class RequestKind : uint32_t {
   kAnnounceOwner,   // OwnerRow, one: the record holds `token`, and `pending` will be written
   kConfirmOwner,    // OwnerRow, one: `pending` has been written
   kSyncMirror,      // Oid, none: the mirror is brought in line with the pages
+  kFollowUpgrade,   // Oid, none: ledger and owner records, with the servers of this cluster
 };
 
 struct RequestHeader {

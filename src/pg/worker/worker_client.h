@@ -45,6 +45,10 @@ class WorkerClient {
     return Ask(kind, std::span<const T>(&item, 1));
   }
 
+  /// After a pg_upgrade, before anything else: ledger and owner records are as they were in the old
+  /// cluster (catalog/upgrade.h).
+  void FollowUpgrade() { Ask(RequestKind::kFollowUpgrade, std::span<const Oid>()); }
+
   /// Lets it go. No more may be asked.
   void Close();
 

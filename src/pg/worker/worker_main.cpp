@@ -8,6 +8,7 @@
 #include "pg/catalog/ledger.h"
 #include "pg/catalog/mirror_sync.h"
 #include "pg/catalog/store_owner.h"
+#include "pg/catalog/upgrade.h"
 #include "pg/guard.h"
 #include "pg/worker/messages.h"
 #include "pg/worker/worker_segment.h"
@@ -56,7 +57,9 @@ void Serve(const RequestHeader& header, std::span<const char> bytes, StringInfo 
       for (const OwnerRow& row : Items<OwnerRow>(header, bytes)) ConfirmOwner(row);
       return;
     case RequestKind::kSyncMirror:
-      return Entry("vdb mirror", [] { SyncMirror({}); });
+      return Entry("vdb mirror", [] { SyncMirror({}, {}); });
+    case RequestKind::kFollowUpgrade:
+      return FollowUpgrade();
   }
   elog(ERROR, "unknown kind of request: %u", static_cast<uint32>(header.kind));
 }
