@@ -32,9 +32,10 @@ class Remover {
   /// Why nothing can be removed there; empty: it can.
   const std::string& TroubleOf(Oid server) const { return servers_.at(server).trouble; }
 
-  /// Removes the object of a row of an opened server, and reports it.
+  /// Removes the object of a row of an opened server, and reports it: now, or together with others
+  /// that come after it. The row outlives that.
   void Remove(const LedgerRow& row, const std::string& reason);
-  /// What has been removed is forgotten, and reported. Last.
+  /// What is left to be removed is; what has been is forgotten, and reported. Last.
   void Flush();
 
  private:
@@ -42,17 +43,19 @@ class Remover {
     std::string name, trouble;
     std::map<Oid, StoreHandle> roles;  // by owner of the objects
   };
-  struct Done {
+  struct Pending {
     const LedgerRow* row;
     std::string reason;
   };
 
+  void RemovePending(Oid server, Oid role);
   std::string Prepare(Oid oid, Server* server, std::span<const LedgerRow> rows, bool needs_records);
 
   Report* report_;
   WorkerClient* worker_;
   std::map<Oid, Server> servers_;
-  std::vector<Done> done_;  // removed; their rows are still in the ledger
+  std::vector<Pending> pending_;  // to be removed together
+  std::vector<Pending> done_;     // removed; their rows are still in the ledger
 };
 
 }  // namespace vdb::pg
