@@ -707,16 +707,19 @@ CREATE FUNCTION vdb.estimate(
     code_bits integer DEFAULT 5,
     element text DEFAULT 'vector',
     lists integer DEFAULT 0,
+    store name DEFAULT 'local',
+    store_vectors boolean DEFAULT NULL,  -- as CREATE INDEX: yes in a store, no locally
     OUT index_bytes bigint,
     OUT first_pass_bytes bigint,    -- that should stay in the cache: 1-bit codes and routing
     OUT routing_bytes bigint,       -- of the routing object; twice that in the cache
     OUT build_memory_bytes bigint,  -- with which a build spills nothing and cuts no sample short
     OUT lists bigint,
     OUT objects bigint,
-    OUT insert_bytes integer)       -- that a fresh row takes
+    OUT insert_bytes integer,       -- that a fresh row takes
+    OUT store_bytes bigint)         -- of objects in the store; 0: they are in the index
   AS 'MODULE_PATHNAME', 'vdb_estimate'
-  LANGUAGE C STABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION vdb.estimate(bigint, integer, integer, text, integer) IS
+  LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION vdb.estimate(bigint, integer, integer, text, integer, name, boolean) IS
   'size and memory of a vdb index before it is built';
 
 -- The session's last search through a vdb index, when its scan has ended; NULLs before the first.
@@ -732,7 +735,14 @@ CREATE FUNCTION vdb.last_search(
     OUT rows_returned bigint,
     OUT store_rounds bigint,        -- times it waited for a remote store
     OUT store_requests bigint,      -- that it sent to it, but for retries
-    OUT store_bytes bigint)         -- that came back
+    OUT store_bytes bigint,         -- that came back
+    OUT cache_hits bigint,          -- frames and images that were in the cache when they were wanted
+    OUT cache_misses bigint,        -- that it fetched, or waited for another session to
+    OUT ranking_time double precision,   -- ms: opening the index, ranking its lists
+    OUT scanning_time double precision,  -- of codes
+    OUT fetching_time double precision,  -- of what was not in the cache, from store or pages
+    OUT exact_time double precision,     -- exact distances, reading the rows included
+    OUT total_time double precision)     -- the sum, without what happened between rows
   AS 'MODULE_PATHNAME', 'vdb_last_search'
   LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION vdb.last_search() IS 'figures of this session''s last search through a vdb index';

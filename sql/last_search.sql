@@ -16,6 +16,15 @@ SELECT index, rounds, lists_probed BETWEEN 1 AND 17 AS lists, codes_scanned BETW
        survivors >= exact_read AS survivors, exact_read >= 10 AS exact, rejected, rows_returned
 FROM vdb.last_search();
 
+-- Nothing is in the cache after a build; then all that the same search wants is.
+SELECT cache_misses > 0 AS misses, ranking_time > 0 AS ranking, scanning_time > 0 AS scanning, fetching_time > 0 AS fetching,
+       exact_time > 0 AS exact, abs(total_time - ranking_time - scanning_time - fetching_time - exact_time) < 1e-6 AS total
+FROM vdb.last_search();
+SELECT count(*) FROM (SELECT id FROM last ORDER BY v <-> vt.uniform(-1, 16) LIMIT 10) s;
+SELECT cache_hits > 0 AS hits, cache_misses, ranking_time > 0 AS ranking, scanning_time > 0 AS scanning, fetching_time,
+       exact_time > 0 AS exact
+FROM vdb.last_search();
+
 -- More rows than one round looks for.
 SELECT count(*) FROM (SELECT id FROM last ORDER BY v <-> vt.uniform(-1, 16) LIMIT 100) s;
 SELECT rounds > 1 AS more_rounds, rows_returned FROM vdb.last_search();

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/prefetch.h"
 #include "index/candidates.h"
 #include "index/list_order.h"
@@ -288,7 +289,9 @@ Status Searcher::Impl::Next(Step* step, RowId* row, double* distance) {
   if (has_pending) return Internal("the last exact distance has not been answered");
   for (;;) {
     if (!round_scanned) {
+      const int64_t start_ns = NowNs();
       VDB_RETURN_IF_ERROR(ScanRound());
+      stats.scan_ns += NowNs() - start_ns;
       round_scanned = true;
     }
     const Candidate* candidate = candidates.NextReady();

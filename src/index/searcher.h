@@ -74,6 +74,7 @@ struct SearchOptions {
 struct SearchStats {
   uint64_t lists = 0, rows_scanned = 0, survivors = 0, exact = 0, rejected = 0, late = 0,
            rounds = 0;
+  int64_t scan_ns = 0;  // in scanning lists, waiting for their frames included
 };
 
 /// A row of a segment: segment << 40 | slot. Of the delta: kDeltaRow | the caller's number (a

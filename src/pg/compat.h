@@ -7,6 +7,7 @@ extern "C" {
 #include "catalog/pg_class_d.h"
 #include "catalog/pg_foreign_server_d.h"
 #include "utils/acl.h"
+#include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 160000
 #include "nodes/miscnodes.h"
 #include "varatt.h"
@@ -48,6 +49,16 @@ inline bool SameLocator(const RelationLocator& a, const RelationLocator& b) {
   return RelFileNodeEquals(a, b);
 }
 #endif
+
+/// The id of a wait event of that name, the same in all processes; before 17 there is one for all
+/// extensions. ereports.
+inline uint32 NewWaitEvent([[maybe_unused]] const char* name) {
+#if PG_VERSION_NUM >= 170000
+  return WaitEventExtensionNew(name);
+#else
+  return PG_WAIT_EXTENSION;
+#endif
+}
 
 inline void VacuumDelayPoint() {
 #if PG_VERSION_NUM >= 180000

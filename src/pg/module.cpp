@@ -10,6 +10,7 @@
 #include "pg/compat.h"
 #include "pg/gc/collector.h"
 #include "pg/gc/drop_guard.h"
+#include "pg/prewarm/autoprewarm.h"
 #include "pg/store/store_states.h"
 
 extern "C" {
@@ -36,5 +37,6 @@ extern "C" void _PG_init() {
   vdb::pg::StoreStatesInit();
   vdb::pg::DefineCollectorSettings();
   vdb::pg::GuardDrops();
+  vdb::pg::AutoprewarmInit();
   MarkGUCPrefixReserved("vdb");
 }

@@ -145,6 +145,8 @@ constexpr std::array kServerOptions = {
                    c->dialect = o.value == "bridge" ? S5Dialect::kBridge : S5Dialect::kPortal;
                    return Status();
                  }},
+    ServerOption{"redirect", kS5Bit,
+                 [](const Option& o, bool, StoreConfig* c) { return ParseBool(o, &c->redirect); }},
     ServerOption{
         "endpoint", kS3Bit,
         [](const Option& o, bool http, StoreConfig* c) { return ParseUrl(o, http, &c->url); }},
@@ -289,6 +291,9 @@ Result<StoreConfig> ParseStoreConfig(std::span<const Option> options, bool allow
       break;
     case StoreType::kS5:
       if (config.url.empty()) return Missing("url", *type);
+      if (config.redirect && config.dialect == S5Dialect::kBridge) {
+        return InvalidArgument("option \"redirect\" is not for dialect \"bridge\"");
+      }
       break;
     case StoreType::kS3:
       if (config.bucket.empty()) return Missing("bucket", *type);

@@ -26,6 +26,7 @@ struct StoreConfig {
   std::string path;                        // file: an absolute directory
   std::string url;                         // s5; s3: the endpoint, empty for Amazon's
   S5Dialect dialect = S5Dialect::kPortal;  // s5
+  bool redirect = false;                   // s5: bytes come from where the portal sends
   std::string bucket, prefix, region;      // s3; the prefix is empty or ends with a slash
   bool path_style = false;                 // s3: the bucket is in the path, not in the host's name
   bool tls_verify = true;

@@ -91,7 +91,8 @@ Status Perform(HttpContext& context, Exchange& exchange, std::string object, Dea
   ExchangeRun run(&context, &exchange, std::move(object), deadline);
   while (!run.Step()) {
     VDB_ASSIGN_OR_RETURN(HttpDriver * driver, context.Driver());
-    VDB_RETURN_IF_ERROR(driver->Pump(run.WaitMs()));
+    const WaitFor what = run.rests() ? WaitFor::kRetry : WaitFor::kAnswer;
+    VDB_RETURN_IF_ERROR(driver->Pump(run.WaitMs(), what));
   }
   return run.status();
 }

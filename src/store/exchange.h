@@ -41,6 +41,8 @@ class ExchangeRun {
   const Status& status() const { return status_; }
   /// How long nothing can happen but by the network, in ms.
   int WaitMs() const;
+  /// Whether it only waits before another try.
+  bool rests() const { return call_ == nullptr; }
 
  private:
   Status Begin();

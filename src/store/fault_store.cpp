@@ -45,7 +45,11 @@ class FaultUploads : public Uploads {
     const std::string object = Describe(ref);
     const Fault fault = store_->Next(Operation::kUpload);
     error_ = store_->Fail(fault, object, Deadline::After(limits_.object_timeout_ms));
-    if (!error_.ok() || fault == Fault::kLost) return error_;
+    if (!error_.ok()) return error_;
+    if (fault == Fault::kLost) {
+      lost_.push_back(std::move(ref));
+      return error_;
+    }
     if (fault == Fault::kFlippedBit && !bytes.empty())
       bytes[store_->random_.Below(bytes.size())] ^= 1;
     error_ = uploads_->Add(std::move(ref), std::move(bytes));
@@ -56,12 +60,19 @@ class FaultUploads : public Uploads {
     return error_;
   }
   Status Progress() override { return error_.ok() ? uploads_->Progress() : error_; }
+  std::vector<ObjectRef> TakeStored() override {
+    std::vector<ObjectRef> stored = uploads_->TakeStored();
+    stored.insert(stored.end(), lost_.begin(), lost_.end());
+    lost_.clear();
+    return stored;
+  }
   Status Finish() override { return error_.ok() ? uploads_->Finish() : error_; }
 
  private:
   FaultStore* store_;
   UploadLimits limits_;
   std::unique_ptr<Uploads> uploads_;
+  std::vector<ObjectRef> lost_;
   Status error_;
 };
 
@@ -108,7 +119,9 @@ Status FaultStore::Fail(Fault fault, std::string_view object, Deadline deadline)
     case Fault::kReset:
       return error(Code::kUnavailable, "the connection was reset");
     case Fault::kStall:
-      while (!deadline.Expired()) VDB_RETURN_IF_ERROR(waiter_->Wait(-1, deadline.WaitMs(1000)));
+      while (!deadline.Expired()) {
+        VDB_RETURN_IF_ERROR(waiter_->Wait(-1, deadline.WaitMs(1000), WaitFor::kAnswer));
+      }
       return error(Code::kUnavailable, "timed out");
     case Fault::kUnauthorized:
       return error(Code::kPermission, "access denied (HTTP 403)");
@@ -122,7 +135,9 @@ Status FaultStore::Fail(Fault fault, std::string_view object, Deadline deadline)
       return error(Code::kDiskFull, "no space left on device");
     case Fault::kSlow: {
       const Deadline slow = Deadline::After(slow_ms_).Earlier(deadline);
-      while (!slow.Expired()) VDB_RETURN_IF_ERROR(waiter_->Wait(-1, slow.WaitMs(1000)));
+      while (!slow.Expired()) {
+        VDB_RETURN_IF_ERROR(waiter_->Wait(-1, slow.WaitMs(1000), WaitFor::kAnswer));
+      }
       return deadline.Expired() ? error(Code::kUnavailable, "timed out") : Status();
     }
     default:

@@ -92,7 +92,7 @@ Status FileStore::Failed(std::string_view object, const char* what) const {
 }
 
 Status FileStore::Continue(std::string_view object, Deadline deadline) {
-  VDB_RETURN_IF_ERROR(waiter_->Wait(-1, 0));
+  VDB_RETURN_IF_ERROR(waiter_->Wait(-1, 0, WaitFor::kAnswer));
   if (deadline.Expired()) return StoreError(Code::kUnavailable, name_, object, "timed out");
   return {};
 }
@@ -326,7 +326,7 @@ Result<Descriptor> FileStore::LockRecords(Deadline deadline) {
     if (errno != EWOULDBLOCK && errno != EINTR) return Failed(kRecordsLock, "lock");
     VDB_RETURN_IF_ERROR(Continue(kRecordsLock, deadline));
     // Held for a few file operations; there is no descriptor that says when it is free.
-    VDB_RETURN_IF_ERROR(waiter_->Wait(-1, deadline.WaitMs(5)));
+    VDB_RETURN_IF_ERROR(waiter_->Wait(-1, deadline.WaitMs(5), WaitFor::kLock));
   }
   return lock;
 }

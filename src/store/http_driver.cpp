@@ -85,8 +85,8 @@ Result<std::unique_ptr<HttpCall>> HttpDriver::Start(HttpRequest request, Deadlin
   return call;
 }
 
-Status HttpDriver::Pump(int timeout_ms) {
-  VDB_RETURN_IF_ERROR(waiter_->Wait(epoll_.get(), timeout_ms));
+Status HttpDriver::Pump(int timeout_ms, WaitFor what) {
+  VDB_RETURN_IF_ERROR(waiter_->Wait(epoll_.get(), timeout_ms, what));
   constexpr int kEvents = 32;
   epoll_event events[kEvents];
   const int count = epoll_wait(epoll_.get(), events, kEvents, 0);
@@ -99,11 +99,11 @@ Status HttpDriver::Pump(int timeout_ms) {
         curl_multi_socket_action(multi_, CURL_SOCKET_TIMEOUT, 0, &running);
       continue;
     }
-    int what = 0;
-    if (events[i].events & EPOLLIN) what |= CURL_CSELECT_IN;
-    if (events[i].events & EPOLLOUT) what |= CURL_CSELECT_OUT;
-    if (events[i].events & (EPOLLERR | EPOLLHUP)) what |= CURL_CSELECT_ERR;
-    curl_multi_socket_action(multi_, events[i].data.fd, what, &running);
+    int ready = 0;
+    if (events[i].events & EPOLLIN) ready |= CURL_CSELECT_IN;
+    if (events[i].events & EPOLLOUT) ready |= CURL_CSELECT_OUT;
+    if (events[i].events & (EPOLLERR | EPOLLHUP)) ready |= CURL_CSELECT_ERR;
+    curl_multi_socket_action(multi_, events[i].data.fd, ready, &running);
   }
   Collect();
   return {};

@@ -52,8 +52,9 @@ class HttpDriver {
   Result<std::unique_ptr<HttpCall>> Start(HttpRequest request, Deadline deadline);
 
   /// Waits up to `timeout_ms` for something to happen, and handles what has. 0 does not wait.
+  /// `what` is for the Waiter.
   /// Errors: the Waiter's, kInternal.
-  Status Pump(int timeout_ms);
+  Status Pump(int timeout_ms, WaitFor what = WaitFor::kAnswer);
 
   /// The earliest time that it makes sense to wait for is bounded by these only.
   const HttpOptions& options() const { return options_; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace vdb::store {
 namespace {
@@ -44,6 +45,7 @@ class HttpUploads : public Uploads {
     if (!error_.ok()) return error_;
     const std::string object = Describe(ref);
     Upload upload;
+    upload.ref = ref;
     upload.exchange = store_->NewUpload(std::move(ref), std::move(bytes));
     upload.run = std::make_unique<ExchangeRun>(&store_->context_, upload.exchange.get(), object,
                                                Deadline::After(limits_.object_timeout_ms));
@@ -54,6 +56,7 @@ class HttpUploads : public Uploads {
     if (error_.ok()) error_ = Pump(std::numeric_limits<size_t>::max(), false);
     return error_;
   }
+  std::vector<ObjectRef> TakeStored() override { return std::exchange(stored_, {}); }
   Status Finish() override {
     if (error_.ok()) error_ = Pump(0, true);
     return error_;
@@ -62,6 +65,7 @@ class HttpUploads : public Uploads {
  private:
   // The run goes before what it runs.
   struct Upload {
+    ObjectRef ref;
     std::unique_ptr<Exchange> exchange;
     std::unique_ptr<ExchangeRun> run;
   };
@@ -73,6 +77,7 @@ class HttpUploads : public Uploads {
         continue;
       }
       VDB_RETURN_IF_ERROR(uploads_[i].run->status());
+      stored_.push_back(std::move(uploads_[i].ref));
       uploads_.erase(uploads_.begin() + static_cast<ptrdiff_t>(i));
     }
     return {};
@@ -83,9 +88,13 @@ class HttpUploads : public Uploads {
     VDB_RETURN_IF_ERROR(Step());
     while (!uploads_.empty() && (!wait || uploads_.size() > most)) {
       int wait_ms = wait ? 1000 : 0;
-      for (const Upload& upload : uploads_) wait_ms = std::min(wait_ms, upload.run->WaitMs());
+      WaitFor what = WaitFor::kRetry;
+      for (const Upload& upload : uploads_) {
+        wait_ms = std::min(wait_ms, upload.run->WaitMs());
+        if (!upload.run->rests()) what = WaitFor::kUpload;
+      }
       VDB_ASSIGN_OR_RETURN(HttpDriver * driver, store_->context_.Driver());
-      VDB_RETURN_IF_ERROR(driver->Pump(wait_ms));
+      VDB_RETURN_IF_ERROR(driver->Pump(wait_ms, what));
       VDB_RETURN_IF_ERROR(Step());
       if (!wait) break;
     }
@@ -95,6 +104,7 @@ class HttpUploads : public Uploads {
   HttpStore* store_;
   UploadLimits limits_;
   std::vector<Upload> uploads_;
+  std::vector<ObjectRef> stored_;
   Status error_;
 };
 
@@ -109,6 +119,62 @@ Status HttpStore::GetRanges(std::span<const RangeRequest> requests, RangeSink& s
 
 std::unique_ptr<Uploads> HttpStore::NewUploads(const UploadLimits& limits) {
   return std::make_unique<HttpUploads>(this, limits);
+}
+
+Result<Removal> HttpStore::Remove(const ObjectRef& object, Deadline deadline) {
+  VDB_RETURN_IF_ERROR(CheckObject(object));
+  const std::unique_ptr<RemovalExchange> exchange = NewRemoval(object);
+  VDB_RETURN_IF_ERROR(Perform(context_, *exchange, Describe(object), deadline));
+  return exchange->removal();
+}
+
+Status HttpStore::RemoveAll(std::span<const ObjectRef> objects, const RemovedFunction& removed,
+                            int timeout_ms) {
+  // The run goes before what it runs.
+  struct UnderWay {
+    size_t index;
+    std::unique_ptr<RemovalExchange> exchange;
+    std::unique_ptr<ExchangeRun> run;
+  };
+  std::vector<UnderWay> flying;
+  Status away;
+  const auto most = static_cast<size_t>(context_.options.max_connections);
+  for (size_t next = 0; next < objects.size() || !flying.empty();) {
+    for (; next < objects.size() && flying.size() < most; ++next) {
+      const ObjectRef& object = objects[next];
+      const Status status = away.ok() ? CheckObject(object) : away;
+      if (!status.ok()) {
+        removed(next, status);
+        continue;
+      }
+      UnderWay one = {next, NewRemoval(object), nullptr};
+      one.run = std::make_unique<ExchangeRun>(&context_, one.exchange.get(), Describe(object),
+                                              Deadline::After(timeout_ms));
+      flying.push_back(std::move(one));
+    }
+    const size_t before = flying.size();
+    int wait_ms = 1000;
+    WaitFor what = WaitFor::kRetry;
+    for (size_t i = 0; i < flying.size();) {
+      ExchangeRun& run = *flying[i].run;
+      if (run.Step()) {
+        const UnderWay one = std::move(flying[i]);
+        flying.erase(flying.begin() + static_cast<ptrdiff_t>(i));
+        if (run.status().code() == Code::kUnavailable) away = run.status();
+        removed(one.index, run.status().ok() ? Result<Removal>(one.exchange->removal())
+                                             : Result<Removal>(run.status()));
+        continue;
+      }
+      wait_ms = std::min(wait_ms, run.WaitMs());
+      if (!run.rests()) what = WaitFor::kAnswer;
+      ++i;
+    }
+    // Others have room now.
+    if (flying.size() < before) continue;
+    VDB_ASSIGN_OR_RETURN(HttpDriver * driver, context_.Driver());
+    VDB_RETURN_IF_ERROR(driver->Pump(wait_ms, what));
+  }
+  return {};
 }
 
 Result<HttpReply> HttpStore::Ask(HttpRequest request, std::vector<int> expected,

@@ -19,18 +19,33 @@ struct HttpStoreOptions {
   uint64_t seed = 0;            // of what is random in retries: another one in each process
 };
 
+/// Removes one object.
+class RemovalExchange : public Exchange {
+ public:
+  /// When it has ended well.
+  Removal removal() const { return removal_; }
+
+ protected:
+  Removal removal_ = Removal::kRemoved;
+};
+
 class HttpStore : public ObjectStore, protected RangeSource {
  public:
   const std::string& name() const override { return context_.name; }
   Status GetRanges(std::span<const RangeRequest> requests, RangeSink& sink,
                    Deadline deadline) override;
   std::unique_ptr<Uploads> NewUploads(const UploadLimits& limits) override;
+  Result<Removal> Remove(const ObjectRef& object, Deadline deadline) override;
+  Status RemoveAll(std::span<const ObjectRef> objects, const RemovedFunction& removed,
+                   int timeout_ms) override;
 
  protected:
   explicit HttpStore(const HttpStoreOptions& options);
 
   /// The exchange that stores an object.
   virtual std::unique_ptr<Exchange> NewUpload(ObjectRef ref, std::vector<uint8_t> bytes) = 0;
+  /// The exchange that removes an object.
+  virtual std::unique_ptr<RemovalExchange> NewRemoval(const ObjectRef& object) = 0;
   /// Whether an object of this name can be stored.
   virtual Status CheckObject(const ObjectRef& ref) const = 0;
 

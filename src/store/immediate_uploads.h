@@ -18,9 +18,11 @@ class ImmediateUploads : public Uploads {
   Status Add(ObjectRef ref, std::vector<uint8_t> bytes) override {
     if (error_.ok()) error_ = Check(ref, bytes);
     if (error_.ok()) error_ = put_(ref, std::move(bytes), Deadline::After(timeout_ms_));
+    if (error_.ok()) stored_.push_back(std::move(ref));
     return error_;
   }
   Status Progress() override { return error_; }
+  std::vector<ObjectRef> TakeStored() override { return std::exchange(stored_, {}); }
   Status Finish() override { return error_; }
 
  private:
@@ -31,6 +33,7 @@ class ImmediateUploads : public Uploads {
 
   int timeout_ms_;
   Put put_;
+  std::vector<ObjectRef> stored_;
   Status error_;
 };
 

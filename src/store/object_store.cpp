@@ -98,6 +98,19 @@ Status GetOneByOne(std::span<const RangeRequest> requests, RangeSink& sink, std:
   return {};
 }
 
+Status ObjectStore::RemoveAll(std::span<const ObjectRef> objects, const RemovedFunction& removed,
+                              int timeout_ms) {
+  Status away;
+  for (size_t i = 0; i < objects.size(); ++i) {
+    const Result<Removal> removal =
+        away.ok() ? Remove(objects[i], Deadline::After(timeout_ms)) : away;
+    if (removal.status().code() == Code::kCancelled) return removal.status();
+    if (removal.status().code() == Code::kUnavailable) away = removal.status();
+    removed(i, removal);
+  }
+  return {};
+}
+
 Status GetRange(ObjectStore& store, const RangeRequest& request, Deadline deadline) {
   TakeAll sink;
   return store.GetRanges({&request, 1}, sink, deadline);

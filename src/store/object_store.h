@@ -70,6 +70,8 @@ class Uploads {
   virtual Status Add(ObjectRef ref, std::vector<uint8_t> bytes) = 0;
   /// Moves things along without waiting.
   virtual Status Progress() = 0;
+  /// The objects that have been stored, in the sense of Finish, since it was called last.
+  virtual std::vector<ObjectRef> TakeStored() = 0;
   /// Waits for all. Then each object is stored, as far as the store can tell: it has confirmed the
   /// object's id, or name and size.
   virtual Status Finish() = 0;
@@ -130,6 +132,16 @@ class ObjectStore {
   virtual std::unique_ptr<Uploads> NewUploads(const UploadLimits& limits) = 0;
 
   virtual Result<Removal> Remove(const ObjectRef& object, Deadline deadline) = 0;
+
+  /// What has become of object number `index`: as Remove returns it.
+  using RemovedFunction = std::function<void(size_t index, const Result<Removal>& removal)>;
+
+  /// Removes objects, several at a time where that gains something, and calls `removed` once for
+  /// each, in any order; each has `timeout_ms`. When the store does not answer for one, the rest is
+  /// not asked for, and told of with the same error. Errors: only what ends all of it, such as the
+  /// Waiter's; then some have not been told of, and may have been removed.
+  virtual Status RemoveAll(std::span<const ObjectRef> objects, const RemovedFunction& removed,
+                           int timeout_ms);
 
   /// The size of the object as the store has it, or nothing when it is not there.
   virtual Result<std::optional<uint64_t>> Stat(const ObjectRef& object, Deadline deadline) = 0;

@@ -48,7 +48,8 @@ Status RangeBatch::Run() {
   while (left_ > 0) {
     VDB_RETURN_IF_ERROR(StartMore());
     VDB_RETURN_IF_ERROR(StartHedges());
-    VDB_RETURN_IF_ERROR(driver_->Pump(WaitMs()));
+    const WaitFor what = flying_.empty() ? WaitFor::kRetry : WaitFor::kRead;
+    VDB_RETURN_IF_ERROR(driver_->Pump(WaitMs(), what));
     for (size_t i = 0; i < flying_.size();) {
       VDB_ASSIGN_OR_RETURN(const bool landed, Handle(*flying_[i]));
       if (landed) {
@@ -83,7 +84,26 @@ Result<HttpRequest> RangeBatch::RequestOf(const Fetch& fetch, std::span<uint8_t>
   return request;
 }
 
+void RangeBatch::Recall(Fetch& fetch) {
+  Redirects* const redirects = source_->redirects();
+  if (redirects == nullptr || fetch.asked || !fetch.redirected_to.empty()) return;
+  const Redirects::Location* const known = redirects->Find(ObjectOf(fetch), MonotonicMs());
+  if (known == nullptr) return;
+  fetch.redirected_to = known->url;
+  fetch.other_host = known->other_host;
+  fetch.remembered = true;
+}
+
+void RangeBatch::AskAgain(Fetch& fetch) {
+  if (Redirects* const redirects = source_->redirects()) redirects->Forget(ObjectOf(fetch));
+  fetch.redirected_to.clear();
+  fetch.redirects = 0;
+  fetch.remembered = false;
+  fetch.asked = true;
+}
+
 Status RangeBatch::Start(Fetch& fetch) {
+  Recall(fetch);
   VDB_ASSIGN_OR_RETURN(HttpRequest request, RequestOf(fetch, requests_[fetch.index].target));
   VDB_ASSIGN_OR_RETURN(fetch.call, driver_->Start(std::move(request), deadline_));
   fetch.started_ms = MonotonicMs();
@@ -168,7 +188,7 @@ Result<bool> RangeBatch::Handle(Fetch& fetch) {
   }
   if (fetch.call == nullptr || !fetch.call->done()) return false;
   const std::unique_ptr<HttpCall> call = std::move(fetch.call);
-  if (call->error() == HttpError::kNone && source_->follows_redirects() &&
+  if (call->error() == HttpError::kNone && source_->redirects() != nullptr &&
       IsRedirect(call->reply().status)) {
     Count(context_->state->requests);
     permission_.Answered();
@@ -181,10 +201,16 @@ Result<bool> RangeBatch::Handle(Fetch& fetch) {
     VDB_RETURN_IF_ERROR(Arrived(fetch));
     return true;
   }
-  if (call->error() == HttpError::kNone && !verdict.outage) permission_.Answered();
+  const bool remembered = fetch.remembered;
   // Where the bytes are may have changed: it is asked for again.
-  fetch.redirected_to.clear();
-  fetch.redirects = 0;
+  AskAgain(fetch);
+  if (remembered) {
+    // At once, and as the first try: this one did not go to the store.
+    fetch.ready_ms = 0;
+    waiting_.push_front(&fetch);
+    return true;
+  }
+  if (call->error() == HttpError::kNone && !verdict.outage) permission_.Answered();
   if (verdict.code == Code::kCorruption) {
     VDB_RETURN_IF_ERROR(FetchAgain(fetch, verdict.what));
     return true;
@@ -204,16 +230,20 @@ Status RangeBatch::Arrived(Fetch& fetch) {
   permission_.Answered();
   Status taken = sink_->Done(fetch.index);
   if (taken.code() == Code::kCorruption) return FetchAgain(fetch, taken.message());
-  if (taken.ok()) --left_;
-  return taken;
+  if (!taken.ok()) return taken;
+  --left_;
+  if (fetch.redirects > 0) {
+    source_->redirects()->Remember(ObjectOf(fetch), {fetch.redirected_to, fetch.other_host},
+                                   MonotonicMs());
+  }
+  return {};
 }
 
 Status RangeBatch::FetchAgain(Fetch& fetch, const std::string& why) {
   if (fetch.refetched) return Error(fetch, Code::kCorruption, why);
   fetch.refetched = true;
   fetch.ready_ms = 0;
-  fetch.redirected_to.clear();
-  fetch.redirects = 0;
+  AskAgain(fetch);
   Count(context_->state->refetches);
   waiting_.push_back(&fetch);
   return {};

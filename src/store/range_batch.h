@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "store/http_context.h"
+#include "store/redirects.h"
 #include "store/retry.h"
 
 namespace vdb::store {
@@ -22,8 +23,8 @@ class RangeSource {
   virtual ~RangeSource() = default;
   /// A request for the object; the batch adds the range. Errors are final.
   virtual Result<HttpRequest> GetRequest(const ObjectRef& object) = 0;
-  /// Whether the store sends readers elsewhere.
-  virtual bool follows_redirects() const { return false; }
+  /// Of a store that sends readers elsewhere; null: it does not.
+  virtual Redirects* redirects() { return nullptr; }
 };
 
 class RangeBatch {
@@ -47,6 +48,8 @@ class RangeBatch {
     int redirects = 0;
     std::string redirected_to = {};  // where the bytes are, if not where they were asked for
     bool other_host = false;         // which is not to see the token
+    bool remembered = false;         // where they were: the store has not been asked now
+    bool asked = false;              // it is to be asked, whatever is remembered
   };
 
   const ObjectRef& ObjectOf(const Fetch& fetch) const { return *requests_[fetch.index].object; }
@@ -54,6 +57,10 @@ class RangeBatch {
   Result<HttpRequest> RequestOf(const Fetch& fetch, std::span<uint8_t> target);
   Status StartMore();
   Status Start(Fetch& fetch);
+  /// Goes where the bytes were the last time, if that is known.
+  void Recall(Fetch& fetch);
+  /// Does not go there again.
+  void AskAgain(Fetch& fetch);
   Status StartHedges();
   int64_t HedgeAfterMs() const;
   int WaitMs() const;

@@ -40,6 +40,26 @@ bool ParseNumber(std::string_view text, uint64_t* number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+/// S3 deletes what is not there without a word: so it is asked first.
+class S3Removal : public RemovalExchange {
+ public:
+  S3Removal(HttpRequest head, HttpRequest remove)
+      : head_(std::move(head)), remove_(std::move(remove)) {}
+
+  Result<std::optional<HttpRequest>> Next(const HttpReply* last) override {
+    if (last == nullptr) return std::optional<HttpRequest>(head_);
+    if (last->status == 404) removal_ = Removal::kAbsent;
+    if (last->status == 404 || asked_) return std::optional<HttpRequest>();
+    asked_ = true;
+    return std::optional<HttpRequest>(remove_);
+  }
+  bool Expects(const HttpReply& reply) const override { return reply.status == 404; }
+
+ private:
+  HttpRequest head_, remove_;
+  bool asked_ = false;
+};
+
 }  // namespace
 
 Result<std::unique_ptr<S3Store>> S3Store::Make(S3Options options) {
@@ -109,13 +129,8 @@ std::unique_ptr<Exchange> S3Store::NewUpload(ObjectRef ref, std::vector<uint8_t>
   return std::make_unique<S3Upload>(this, std::move(ref), std::move(bytes));
 }
 
-Result<Removal> S3Store::Remove(const ObjectRef& object, Deadline deadline) {
-  // S3 deletes what is not there without a word.
-  VDB_ASSIGN_OR_RETURN(const std::optional<uint64_t> size, Stat(object, deadline));
-  if (!size.has_value()) return Removal::kAbsent;
-  VDB_ASSIGN_OR_RETURN(const HttpReply reply,
-                       Ask(Request("DELETE", object.name), {404}, object.name, deadline));
-  return reply.status == 404 ? Removal::kAbsent : Removal::kRemoved;
+std::unique_ptr<RemovalExchange> S3Store::NewRemoval(const ObjectRef& object) {
+  return std::make_unique<S3Removal>(Request("HEAD", object.name), Request("DELETE", object.name));
 }
 
 Result<std::optional<uint64_t>> S3Store::Stat(const ObjectRef& object, Deadline deadline) {

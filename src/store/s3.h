@@ -36,7 +36,6 @@ class S3Store : public HttpStore {
   static Result<std::unique_ptr<S3Store>> Make(S3Options options);
 
   Capabilities capabilities() const override;
-  Result<Removal> Remove(const ObjectRef& object, Deadline deadline) override;
   Result<std::optional<uint64_t>> Stat(const ObjectRef& object, Deadline deadline) override;
   Status List(std::string_view prefix, const std::function<Status(const ListedObject&)>& found,
               Deadline deadline) override;
@@ -52,6 +51,7 @@ class S3Store : public HttpStore {
  protected:
   Result<HttpRequest> GetRequest(const ObjectRef& object) override;
   std::unique_ptr<Exchange> NewUpload(ObjectRef ref, std::vector<uint8_t> bytes) override;
+  std::unique_ptr<RemovalExchange> NewRemoval(const ObjectRef& object) override;
   Status CheckObject(const ObjectRef& ref) const override;
 
  private:

@@ -45,6 +45,31 @@ Result<RegistryEntry> EntryOf(const std::string& body) {
   return entry;
 }
 
+class S5Removal : public RemovalExchange {
+ public:
+  S5Removal(std::string store, std::string object, HttpRequest request)
+      : store_(std::move(store)), object_(std::move(object)), request_(std::move(request)) {}
+
+  Result<std::optional<HttpRequest>> Next(const HttpReply* last) override {
+    if (last == nullptr) return std::optional<HttpRequest>(request_);
+    if (last->status == 404) removal_ = Removal::kAbsent;
+    if (last->status == 401) {
+      // Most nodes delete nothing, and say so with the status of a wrong token.
+      if (!Contains(last->body, "Endpoint disabled"))
+        return StoreError(Code::kPermission, store_, object_, "access denied (HTTP 401)");
+      removal_ = Removal::kDisabled;
+    }
+    return std::optional<HttpRequest>();
+  }
+  bool Expects(const HttpReply& reply) const override {
+    return reply.status == 401 || reply.status == 404;
+  }
+
+ private:
+  std::string store_, object_;
+  HttpRequest request_;
+};
+
 }  // namespace
 
 std::string CidOf(const ObjectRef& object) {
@@ -105,14 +130,10 @@ std::unique_ptr<Exchange> S5Store::NewUpload(ObjectRef ref, std::vector<uint8_t>
   return std::make_unique<S5Upload>(this, std::move(ref), std::move(bytes));
 }
 
-Result<Removal> S5Store::Remove(const ObjectRef& object, Deadline deadline) {
-  VDB_ASSIGN_OR_RETURN(const HttpReply reply, Ask(Request("DELETE", "/s5/delete/" + CidOf(object)),
-                                                  {401, 404}, Describe(object), deadline));
-  if (reply.status == 404) return Removal::kAbsent;
-  if (reply.status != 401) return Removal::kRemoved;
-  // Most nodes delete nothing, and say so with the status of a wrong token.
-  if (Contains(reply.body, "Endpoint disabled")) return Removal::kDisabled;
-  return StoreError(Code::kPermission, name(), Describe(object), "access denied (HTTP 401)");
+std::unique_ptr<RemovalExchange> S5Store::NewRemoval(const ObjectRef& object) {
+  redirects_.Forget(object);
+  return std::make_unique<S5Removal>(name(), Describe(object),
+                                     Request("DELETE", "/s5/delete/" + CidOf(object)));
 }
 
 Result<std::optional<uint64_t>> S5Store::Stat(const ObjectRef& object, Deadline deadline) {

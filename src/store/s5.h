@@ -38,7 +38,6 @@ class S5Store : public HttpStore {
   static Result<std::unique_ptr<S5Store>> Make(S5Options options);
 
   Capabilities capabilities() const override;
-  Result<Removal> Remove(const ObjectRef& object, Deadline deadline) override;
   Result<std::optional<uint64_t>> Stat(const ObjectRef& object, Deadline deadline) override;
   Status List(std::string_view prefix, const std::function<Status(const ListedObject&)>& found,
               Deadline deadline) override;
@@ -54,8 +53,9 @@ class S5Store : public HttpStore {
 
  protected:
   Result<HttpRequest> GetRequest(const ObjectRef& object) override;
-  bool follows_redirects() const override { return true; }
+  Redirects* redirects() override { return &redirects_; }
   std::unique_ptr<Exchange> NewUpload(ObjectRef ref, std::vector<uint8_t> bytes) override;
+  std::unique_ptr<RemovalExchange> NewRemoval(const ObjectRef& object) override;
   Status CheckObject(const ObjectRef& ref) const override;
 
  private:
@@ -67,6 +67,7 @@ class S5Store : public HttpStore {
 
   S5Options options_;
   std::string url_;  // without a slash at its end
+  Redirects redirects_;
 };
 
 /// The CID of an object, as the node's paths have it.

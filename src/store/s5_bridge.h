@@ -24,7 +24,6 @@ class S5BridgeStore : public HttpStore {
   static Result<std::unique_ptr<S5BridgeStore>> Make(S5BridgeOptions options);
 
   Capabilities capabilities() const override;
-  Result<Removal> Remove(const ObjectRef& object, Deadline deadline) override;
   Result<std::optional<uint64_t>> Stat(const ObjectRef& object, Deadline deadline) override;
   Status List(std::string_view prefix, const std::function<Status(const ListedObject&)>& found,
               Deadline deadline) override;
@@ -40,6 +39,7 @@ class S5BridgeStore : public HttpStore {
  protected:
   Result<HttpRequest> GetRequest(const ObjectRef& object) override;
   std::unique_ptr<Exchange> NewUpload(ObjectRef ref, std::vector<uint8_t> bytes) override;
+  std::unique_ptr<RemovalExchange> NewRemoval(const ObjectRef& object) override;
   Status CheckObject(const ObjectRef& ref) const override;
 
  private:

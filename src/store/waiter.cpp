@@ -8,7 +8,7 @@
 
 namespace vdb::store {
 
-Status PollWaiter::Wait(int fd, int timeout_ms) {
+Status PollWaiter::Wait(int fd, int timeout_ms, WaitFor /*what*/) {
   // A negative descriptor is one that poll() skips.
   pollfd wanted = {fd, POLLIN, 0};
   if (poll(&wanted, 1, timeout_ms) < 0 && errno != EINTR) {

@@ -23,13 +23,15 @@ SELECT is(pg_temp.properties('index_objects'), 'index_objects(index regclass, OU
 SELECT is(pg_temp.properties('check'), 'check(index regclass, "full" boolean, OUT objects bigint, OUT frames bigint, '
   'OUT bytes bigint, OUT lists bigint, OUT rows bigint, OUT dead bigint, OUT delta_rows bigint) volatile strict restricted',
   'check runs in the leader: it takes locks');
-SELECT is(pg_temp.properties('estimate'), 'estimate(rows bigint, dims integer, code_bits integer, element text, lists integer, '
+SELECT is(pg_temp.properties('estimate'), 'estimate(rows bigint, dims integer, code_bits integer, element text, lists integer, store name, store_vectors boolean, '
   'OUT index_bytes bigint, OUT first_pass_bytes bigint, OUT routing_bytes bigint, OUT build_memory_bytes bigint, '
-  'OUT lists bigint, OUT objects bigint, OUT insert_bytes integer) stable strict safe',
+  'OUT lists bigint, OUT objects bigint, OUT insert_bytes integer, OUT store_bytes bigint) stable safe',
   'estimate depends on settings and nothing else');
 SELECT is(pg_temp.properties('last_search'), 'last_search(OUT index regclass, OUT rounds bigint, OUT lists_probed bigint, '
   'OUT codes_scanned bigint, OUT survivors bigint, OUT exact_read bigint, OUT rejected bigint, OUT late_rows bigint, '
-  'OUT rows_returned bigint, OUT store_rounds bigint, OUT store_requests bigint, OUT store_bytes bigint) volatile restricted',
+  'OUT rows_returned bigint, OUT store_rounds bigint, OUT store_requests bigint, OUT store_bytes bigint, '
+  'OUT cache_hits bigint, OUT cache_misses bigint, OUT ranking_time double precision, OUT scanning_time double precision, '
+  'OUT fetching_time double precision, OUT exact_time double precision, OUT total_time double precision) volatile restricted',
   'last_search tells of this session');
 SELECT is(pg_temp.properties('stat_store'), 'stat_store(OUT server name, OUT breaker text, OUT requests bigint, '
   'OUT received_bytes bigint, OUT sent_bytes bigint, OUT errors jsonb, OUT retries bigint, OUT hedges bigint, '

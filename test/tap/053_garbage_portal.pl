@@ -67,7 +67,17 @@ for (1 .. 100)
 is($actions, "disabled $live", 'portal: it removes nothing');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM vdb.object'), $live, 'portal: the rows stay');
 $portal->set(allow_delete => \1);
+# Several at a time, as many as the server's option allows, and what they were is the same.
+$node->safe_psql('postgres', q{ALTER SERVER portal OPTIONS (ADD max_connections '3')});
+$portal->set(latency_ms => 100);
+$portal->forget;
 is(gc_actions($node), "removed $live", 'portal: collected');
+my $deletes = $portal->summary(method => 'DELETE');
+$portal->set(latency_ms => 0);
+is($deletes->{requests}, $live, 'portal: each object is removed once');
+cmp_ok($deletes->{at_once}, '>', 1, 'portal: several at a time');
+cmp_ok($deletes->{at_once}, '<=', 3, 'portal: within max_connections');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM vdb.object'), 0, 'portal: and forgotten');
 is($blobs->(), 0, 'portal: nothing is left');
 # A check that is cut off takes its object away, which no ledger has, as far as it can.
 $portal->fault('stall', ranged => \1, times => undef);

@@ -29,6 +29,9 @@ TEST(StoreConfig, S5) {
   EXPECT_EQ(config->stall_timeout_ms, 99);
   EXPECT_EQ(config->max_connections, 3);
   EXPECT_EQ(config->max_range_kb, 64);
+  EXPECT_FALSE(config->redirect);
+  const Options portal = {{"type", "s5"}, {"url", "https://h"}, {"redirect", "on"}};
+  EXPECT_TRUE(ParseStoreConfig(portal, false)->redirect);
 }
 
 TEST(StoreConfig, S3) {
@@ -53,6 +56,7 @@ TEST(StoreConfig, S3) {
 
 TEST(StoreConfig, RefusesWhatCannotBeUsed) {
   const Options s5 = {{"type", "s5"}, {"url", "https://h"}};
+  const Options bridge = {{"type", "s5"}, {"url", "https://h"}, {"dialect", "bridge"}};
   const Options s3 = {{"type", "s3"}, {"bucket", "bucket"}};
   const Options file = {{"type", "file"}, {"path", "/srv"}};
   const struct {
@@ -65,6 +69,9 @@ TEST(StoreConfig, RefusesWhatCannotBeUsed) {
       {s5, {"url", "https://"}, "invalid value"},
       {s5, {"url", "ftp://host"}, "invalid value"},
       {s5, {"dialect", "rust"}, "invalid value"},
+      {s5, {"redirect", "maybe"}, "invalid value"},
+      {bridge, {"redirect", "on"}, "not for dialect \"bridge\""},
+      {s3, {"redirect", "on"}, "not for a store of type \"s3\""},
       {s5, {"max_connections", "0"}, "invalid value"},
       {s5, {"max_connections", "4x"}, "invalid value"},
       {s5, {"connect_timeout", "99999999999999"}, "invalid value"},

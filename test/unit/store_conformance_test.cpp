@@ -191,6 +191,32 @@ TEST_P(StoreConformance, RemovedObjectsAreGone) {
   EXPECT_TRUE(ReadAll(store_, ref).ok()) << "it can come back";
 }
 
+TEST_P(StoreConformance, RemovesManyAtATime) {
+  std::vector<ObjectRef> refs;
+  for (int i = 0; i < 30; ++i) refs.push_back(Put("o" + std::to_string(i), RandomBytes(i, 100)));
+  const ObjectRef kept = Put("kept", RandomBytes(99, 100));
+  const ObjectRef bad = RefOf("../x", RandomBytes(98, 100));
+  // One was removed before, one cannot have been stored; S5 knows no names.
+  EXPECT_TRUE(store_.Remove(refs[7], Soon()).ok());
+  refs.push_back(bad);
+  std::vector<std::optional<Result<Removal>>> removals(refs.size());
+  const auto removed = [&](size_t i, const Result<Removal>& removal) {
+    EXPECT_FALSE(removals[i].has_value()) << i << " was told of twice";
+    removals[i] = removal;
+  };
+  const Status status = store_.RemoveAll(refs, removed, 10'000);
+  ASSERT_TRUE(status.ok()) << status.message();
+  for (size_t i = 0; i < 30; ++i) {
+    ASSERT_TRUE(removals[i].has_value() && removals[i]->ok()) << i;
+    EXPECT_FALSE(store_.Stat(refs[i], Soon()).value().has_value()) << i;
+    const bool absent = i == 7 && store_.capabilities().tells_absence;
+    EXPECT_EQ(removals[i]->value(), absent ? Removal::kAbsent : Removal::kRemoved) << i;
+  }
+  ASSERT_TRUE(removals[30].has_value());
+  EXPECT_TRUE(removals[30]->ok() || removals[30]->status().code() == Code::kInvalidArgument);
+  EXPECT_TRUE(ReadAll(store_, kept).ok());
+}
+
 TEST_P(StoreConformance, StoringTwiceIsStoringOnce) {
   const Bytes bytes = RandomBytes(1, 50'000);
   Put("o", bytes);
@@ -201,15 +227,23 @@ TEST_P(StoreConformance, StoringTwiceIsStoringOnce) {
 TEST_P(StoreConformance, ManyUploads) {
   const std::unique_ptr<Uploads> uploads = store_.NewUploads({.max_in_flight = 3});
   std::vector<ObjectRef> refs;
+  std::set<std::string> stored;
   for (int i = 0; i < 20; ++i) {
     Bytes bytes = RandomBytes(i, 20'000 + i);
     refs.push_back(RefOf("many/" + std::to_string(i), bytes));
     const Status status = uploads->Add(refs.back(), std::move(bytes));
     ASSERT_TRUE(status.ok()) << status.message();
     EXPECT_TRUE(uploads->Progress().ok());
+    // No sooner than they can be read.
+    for (const ObjectRef& ref : uploads->TakeStored()) {
+      EXPECT_TRUE(stored.insert(ref.name).second) << ref.name << " is told of twice";
+      EXPECT_EQ(store_.Stat(ref, Soon()).value(), ref.size);
+    }
   }
   const Status status = uploads->Finish();
   ASSERT_TRUE(status.ok()) << status.message();
+  for (const ObjectRef& ref : uploads->TakeStored()) EXPECT_TRUE(stored.insert(ref.name).second);
+  EXPECT_EQ(stored.size(), 20u);
   for (int i = 0; i < 20; ++i)
     EXPECT_TRUE(ReadAll(store_, refs[i]).value() == RandomBytes(i, 20'000 + i)) << i;
 }

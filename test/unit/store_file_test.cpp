@@ -70,9 +70,9 @@ TEST_F(FileStoreTest, ACancelledUploadLeavesNoRest) {
   class CancelLater : public PollWaiter {
    public:
     int left = 0;
-    Status Wait(int fd, int timeout_ms) override {
+    Status Wait(int fd, int timeout_ms, WaitFor what) override {
       if (left-- == 0) return {Code::kCancelled, "cancelled"};
-      return PollWaiter::Wait(fd, timeout_ms);
+      return PollWaiter::Wait(fd, timeout_ms, what);
     }
   };
   const Bytes large = RandomBytes(2, 5 << 20);

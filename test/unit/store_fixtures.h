@@ -36,10 +36,12 @@ class CancelWaiter : public PollWaiter {
  public:
   bool cancelled = false;
   uint64_t waits = 0;
-  Status Wait(int fd, int timeout_ms) override {
+  std::map<WaitFor, uint64_t> waits_for;
+  Status Wait(int fd, int timeout_ms, WaitFor what) override {
     ++waits;
+    ++waits_for[what];
     if (cancelled) return {Code::kCancelled, "cancelled"};
-    return PollWaiter::Wait(fd, timeout_ms);
+    return PollWaiter::Wait(fd, timeout_ms, what);
   }
 };
 

@@ -81,13 +81,13 @@ TEST(Deadline, CountsDown) {
 TEST(PollWaiter, ReturnsAfterTheTimeOrWhenReadable) {
   PollWaiter waiter;
   const Deadline half = Deadline::After(20);
-  EXPECT_TRUE(waiter.Wait(-1, 25).ok());
+  EXPECT_TRUE(waiter.Wait(-1, 25, WaitFor::kAnswer).ok());
   EXPECT_TRUE(half.Expired());
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   ASSERT_EQ(write(ends[1], "x", 1), 1);
   const Deadline never_reached = Deadline::After(5000);
-  EXPECT_TRUE(waiter.Wait(ends[0], 10'000).ok());
+  EXPECT_TRUE(waiter.Wait(ends[0], 10'000, WaitFor::kAnswer).ok());
   EXPECT_FALSE(never_reached.Expired());
   close(ends[0]);
   close(ends[1]);

@@ -239,7 +239,7 @@ TEST_F(S3Test, OneObjectIsNoOutage) {
     other.options.store.state = s3_.state.get();
     for (int i = 0; i < 24; ++i) {
       EXPECT_TRUE(GetRange(other.store(), {&ref, 0, other_target}, Soon()).ok());
-      PollWaiter().Wait(-1, 50).ok();
+      PollWaiter().Wait(-1, 50, WaitFor::kRetry).ok();
     }
   });
   EXPECT_EQ(GetRange(s3_.store(), {&hung, 0, target}, Deadline::After(1100)).code(),

@@ -41,6 +41,26 @@ TEST_F(S5Test, SaysItsVersion) {
   EXPECT_EQ(s5_.s5().Version(Soon()).status().code(), Code::kUnavailable);
 }
 
+TEST_F(S5Test, SaysWhatItWaitsFor) {
+  auto& waits = s5_.waiter.waits_for;
+  EXPECT_TRUE(s5_.s5().Version(Soon()).ok());
+  EXPECT_GT(waits[WaitFor::kAnswer], 0u);
+  EXPECT_EQ(waits[WaitFor::kUpload] + waits[WaitFor::kRead] + waits[WaitFor::kRetry], 0u);
+  const ObjectRef ref = Put(bytes_);
+  EXPECT_GT(waits[WaitFor::kUpload], 0u);
+  EXPECT_EQ(waits[WaitFor::kRead] + waits[WaitFor::kRetry], 0u);
+  ASSERT_TRUE(ReadAll(s5_.store(), ref).ok());
+  EXPECT_GT(waits[WaitFor::kRead], 0u);
+  EXPECT_EQ(waits[WaitFor::kRetry], 0u);
+  FailNext("/", {.status = 503});
+  ASSERT_TRUE(ReadAll(s5_.store(), ref).ok());
+  const uint64_t retries = waits[WaitFor::kRetry];
+  EXPECT_GT(retries, 0u);
+  FailNext("/s5/version", {.status = 503});
+  ASSERT_TRUE(s5_.s5().Version(Soon()).ok());
+  EXPECT_GT(waits[WaitFor::kRetry], retries);
+}
+
 TEST_F(S5Test, AnotherCidIsAnotherObject) {
   const std::string other = CidOf(RefOf("", RandomBytes(2, 10)));
   for (const std::string& body :
@@ -101,6 +121,69 @@ TEST_F(S5Test, RedirectsToAnotherHostLoseTheToken) {
   EXPECT_FALSE(token_seen);
 }
 
+TEST_F(S5Test, RedirectsAreRemembered) {
+  s5_.options.redirect = true;
+  const std::string all(bytes_.begin(), bytes_.end());
+  const std::vector<ServerReply> refusals = {
+      {.status = 403}, {.status = 404}, {.status = 503}, {.body = "another"}};
+  std::atomic<int> refusal = -1;  // of the next request
+  std::atomic<bool> token_seen = false;
+  HttpServer storage([&](const ServerRequest& request) {
+    if (!request.Header("authorization").empty()) token_seen = true;
+    const int which = refusal.exchange(-1);
+    return which < 0 ? RangeReply(request, all) : refusals[static_cast<size_t>(which)];
+  });
+  s5_.server.storage = storage.Url();
+  const ObjectRef ref = Put(bytes_);
+  ASSERT_TRUE(ReadAll(s5_.store(), ref).ok());
+  const int asked = s5_.server.requests();
+  for (int i = 1; i <= 3; ++i) {
+    EXPECT_TRUE(ReadAll(s5_.store(), ref).value() == bytes_);
+    EXPECT_EQ(storage.requests(), 1 + i);
+  }
+  EXPECT_EQ(s5_.server.requests(), asked) << "nobody asked the node";
+  // What goes wrong there has the node asked again, without a wait.
+  const uint64_t retries = s5_.state->retries;
+  int hops = asked;
+  for (int i = 0; i < static_cast<int>(refusals.size()); ++i) {
+    refusal = i;
+    EXPECT_TRUE(ReadAll(s5_.store(), ref).value() == bytes_) << i;
+    EXPECT_EQ(refusal, -1) << "was given";
+    EXPECT_EQ(s5_.server.requests(), ++hops);
+    EXPECT_TRUE(ReadAll(s5_.store(), ref).value() == bytes_);
+    EXPECT_EQ(s5_.server.requests(), hops) << "remembered anew";
+  }
+  EXPECT_EQ(s5_.state->retries, retries);
+  EXPECT_FALSE(token_seen);
+  // What was removed is not read from there any more.
+  EXPECT_TRUE(s5_.store().Remove(ref, Soon()).ok());
+  EXPECT_EQ(ReadAll(s5_.store(), ref).status().code(), Code::kNotFound);
+}
+
+TEST(Redirects, AreKeptForAWhile) {
+  Redirects redirects;
+  const ObjectRef ref = RefOf("o", RandomBytes(1, 10));
+  EXPECT_EQ(redirects.Find(ref, 0), nullptr);
+  redirects.Remember(ref, {"https://a/b", true}, 1000);
+  ASSERT_NE(redirects.Find(ref, 1000 + kLocationMs - 1), nullptr);
+  EXPECT_EQ(redirects.Find(ref, 2000)->url, "https://a/b");
+  EXPECT_TRUE(redirects.Find(ref, 2000)->other_host);
+  EXPECT_EQ(redirects.Find(ref, 1000 + kLocationMs), nullptr);
+  EXPECT_EQ(redirects.Find(ref, 1000), nullptr) << "it is gone";
+  redirects.Remember(ref, {"https://a/c", false}, 1000);
+  redirects.Forget(ref);
+  EXPECT_EQ(redirects.Find(ref, 1000), nullptr);
+  // As many as fit, whatever comes.
+  size_t found = 0;
+  for (size_t i = 0; i < 3 * kMostLocations; ++i) {
+    redirects.Remember(RefOf("o", RandomBytes(i, 10)), {"https://a/b", true}, 0);
+  }
+  for (size_t i = 0; i < 3 * kMostLocations; ++i) {
+    found += redirects.Find(RefOf("o", RandomBytes(i, 10)), 0) != nullptr ? 1 : 0;
+  }
+  EXPECT_LE(found, kMostLocations);
+}
+
 TEST_F(S5Test, RedirectsOnTheSameHostKeepTheToken) {
   const ObjectRef ref = Put(bytes_);
   s5_.options.redirect = true;
@@ -129,6 +212,22 @@ TEST_F(S5Test, ANodeThatDeletesNothingSaysSo) {
   FailNext("/s5/delete/", {.status = 401, .body = "Unauthorized"});
   EXPECT_EQ(s5_.store().Remove(ref, Soon()).status().code(), Code::kPermission);
   EXPECT_TRUE(ReadAll(s5_.store(), ref).ok());
+}
+
+TEST_F(S5Test, ANodeThatDoesNotAnswerIsNotAskedForAll) {
+  s5_.options.store.http.max_connections = 2;
+  std::vector<ObjectRef> refs;
+  for (int i = 0; i < 20; ++i) refs.push_back(RefOf("o", RandomBytes(i, 10)));
+  FailNext("/s5/delete/", {.status = 503}, 1000);
+  const int before = s5_.server.requests();
+  std::vector<int> told(refs.size());
+  const auto removed = [&](size_t i, const Result<Removal>& removal) {
+    ++told[i];
+    EXPECT_EQ(removal.status().code(), Code::kUnavailable);
+  };
+  EXPECT_TRUE(s5_.store().RemoveAll(refs, removed, 10'000).ok());
+  EXPECT_EQ(told, std::vector<int>(refs.size(), 1));
+  EXPECT_LE(s5_.server.requests() - before, 2 * 4) << "two under way, three retries";
 }
 
 TEST_F(S5Test, WhatTheNodeMeansByItsErrors) {

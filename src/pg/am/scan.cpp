@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "pg/am/buffer.h"
 #include "pg/am/delta.h"
 #include "pg/am/handler.h"
@@ -23,6 +24,53 @@ constexpr uint32_t kFirstRows = 10;
 // A rescan starts with what the one before it returned, up to this.
 constexpr uint32_t kMaxFirstRows = 1000;
 
+/// Adds to a search's use what the session counts while this lives.
+class Metered {
+ public:
+  explicit Metered(SearchUse* use)
+      : use_(use), cache_(FrameCache::Use()), remote_(GetRemoteReads()) {}
+  ~Metered() {
+    const CacheUse cache = FrameCache::Use();
+    const RemoteReads& remote = GetRemoteReads();
+    use_->cache.hits += cache.hits - cache_.hits;
+    use_->cache.misses += cache.misses - cache_.misses;
+    use_->cache.fetch_ns += cache.fetch_ns - cache_.fetch_ns;
+    use_->remote.rounds += remote.rounds - remote_.rounds;
+    use_->remote.requests += remote.requests - remote_.requests;
+    use_->remote.bytes += remote.bytes - remote_.bytes;
+  }
+  Metered(const Metered&) = delete;
+  Metered& operator=(const Metered&) = delete;
+
+ private:
+  SearchUse* use_;
+  CacheUse cache_;
+  RemoteReads remote_;
+};
+
+/// Adds the time from the first exact distance of a call to the call's end, without what scanning
+/// takes of it: the clock is read twice a call and not twice a row, and not at all by a call that
+/// only hands out a row.
+class ExactTime {
+ public:
+  ExactTime(const index::SearchStats& stats, int64_t* total) : stats_(stats), total_(total) {}
+  ~ExactTime() {
+    if (start_ns_ != 0) *total_ += NowNs() - start_ns_ - (stats_.scan_ns - scan_ns_);
+  }
+  ExactTime(const ExactTime&) = delete;
+  ExactTime& operator=(const ExactTime&) = delete;
+  void Begin() {
+    if (start_ns_ != 0) return;
+    start_ns_ = NowNs();
+    scan_ns_ = stats_.scan_ns;
+  }
+
+ private:
+  const index::SearchStats& stats_;
+  int64_t* total_;
+  int64_t start_ns_ = 0, scan_ns_ = 0;
+};
+
 }  // namespace
 
 const LastSearch& GetLastSearch() { return last_search; }
@@ -41,12 +89,16 @@ IndexScan::~IndexScan() {
 /// Keeps the figures of the search that ends here.
 void IndexScan::Remember() noexcept {
   if (!started_ || query_null_ || searcher_ == nullptr) return;
-  const RemoteReads& remote = GetRemoteReads();
-  last_search = {RelationGetRelid(index_),
-                 searcher_->stats(),
-                 returned_,
-                 {remote.rounds - remote_before_.rounds, remote.requests - remote_before_.requests,
-                  remote.bytes - remote_before_.bytes}};
+  last_search = {RelationGetRelid(index_), searcher_->stats(), returned_, use_, Times()};
+}
+
+SearchTimes IndexScan::Times() const {
+  SearchTimes times = times_;
+  times.scanning_ns += searcher_->stats().scan_ns - (use_.cache.fetch_ns - times_.fetching_ns);
+  times.scanning_ns += exact_fetch_ns_;
+  times.exact_ns -= exact_fetch_ns_;
+  times.fetching_ns = use_.cache.fetch_ns;
+  return times;
 }
 
 void IndexScan::Rescan(Datum query, bool isnull) {
@@ -54,6 +106,9 @@ void IndexScan::Rescan(Datum query, bool isnull) {
   previous_rows_ = static_cast<uint32_t>(std::min<uint64_t>(returned_, kMaxFirstRows));
   returned_ = 0;
   ahead_ = 0;
+  use_ = {};
+  times_ = {};
+  exact_fetch_ns_ = 0;
   started_ = false;
   query_null_ = isnull;
   all_rows_.reset();
@@ -72,7 +127,7 @@ void IndexScan::Rescan(Datum query, bool isnull) {
 
 /// Opens the index as it is now, which is after the snapshot was taken, and feeds the searcher.
 void IndexScan::Start() {
-  remote_before_ = GetRemoteReads();
+  const int64_t start_ns = NowNs(), fetched_ns = FrameCache::Use().fetch_ns;
   const MetaPage meta = Call([&] {
     if (!IsMVCCSnapshot(scan_->xs_snapshot)) {
       ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -129,7 +184,11 @@ void IndexScan::Start() {
   options.relaxed_order = settings.iterative_scan == static_cast<int>(IterativeScan::kRelaxedOrder);
   options.poll = kCancelPoll;
   searcher_->Begin(views, query_.data(), options);
+  const int64_t ranked_ns = NowNs();
+  times_.fetching_ns = FrameCache::Use().fetch_ns - fetched_ns;
+  times_.ranking_ns = ranked_ns - start_ns - times_.fetching_ns;
   AddDelta(meta);
+  times_.scanning_ns = NowNs() - ranked_ns;
   started_ = true;
 }
 
@@ -216,7 +275,9 @@ double IndexScan::ChunkDistance(index::RowId row) {
     if (vectors_.size() < std::size(rows) * vector_bytes) {
       vectors_.Reset(std::size(rows) * vector_bytes);
     }
+    const int64_t fetched_ns = FrameCache::Use().fetch_ns;
     ThrowIfError(chunk_vectors_[row >> 40]->Read({slots, vector_rows_.size()}, vectors_.data()));
+    exact_fetch_ns_ += FrameCache::Use().fetch_ns - fetched_ns;
     found = vector_rows_.begin();
   }
   const auto place = static_cast<size_t>(found - vector_rows_.begin());
@@ -231,7 +292,9 @@ bool IndexScan::Next() {
     return false;
   }
   if (query_null_) return NextUnordered();
+  const Metered metered(&use_);
   if (!started_) Start();
+  ExactTime exact(searcher_->stats(), &times_.exact_ns);
   for (;;) {
     index::Searcher::Step step;
     index::RowId row;
@@ -248,6 +311,7 @@ bool IndexScan::Next() {
       returned_++;
       return true;
     }
+    exact.Begin();
     if (alive && !chunk_vectors_.empty() && (row & index::kDeltaRow) == 0) {
       searcher_->SetExact(ChunkDistance(row));
       continue;

@@ -15,6 +15,21 @@
 
 namespace vdb::pg {
 
+/// What a search has used of what its session counts.
+struct SearchUse {
+  CacheUse cache;
+  RemoteReads remote;
+};
+
+/// Where the time of a search went. What the executor and the client do between rows is in none.
+struct SearchTimes {
+  int64_t ranking_ns = 0;   // opening the index, ranking its lists
+  int64_t scanning_ns = 0;  // codes of lists and delta
+  int64_t fetching_ns = 0;  // frames and routing that were not in the cache
+  int64_t exact_ns = 0;     // exact distances, reading the rows included
+  int64_t total_ns() const { return ranking_ns + scanning_ns + fetching_ns + exact_ns; }
+};
+
 /// State of one index scan; owned by the scan's memory context, so that an abort destroys it as
 /// well.
 class IndexScan {
@@ -34,6 +49,7 @@ class IndexScan {
  private:
   void Start();
   void Remember() noexcept;
+  SearchTimes Times() const;
   void AddDelta(const MetaPage& meta);
   ItemPointerData TidOf(index::RowId row, bool* alive);
   void ReadAhead(const ItemPointerData& next);
@@ -60,7 +76,9 @@ class IndexScan {
   bool started_ = false;
   size_t ahead_ = 0;  // rows that have been read ahead and not been asked for
   uint64_t returned_ = 0;
-  RemoteReads remote_before_;   // the search
+  SearchUse use_;
+  SearchTimes times_;           // but for what use_ and the searcher know
+  int64_t exact_fetch_ns_ = 0;  // of use_, for exact distances
   uint32_t previous_rows_ = 0;  // returned by the scan before a rescan
   // For a NULL query: all rows, and those of the page at hand.
   std::unique_ptr<TidCursor> all_rows_;
@@ -73,7 +91,8 @@ struct LastSearch {
   Oid index = InvalidOid;
   index::SearchStats stats;
   uint64_t returned = 0;
-  RemoteReads remote;
+  SearchUse use;
+  SearchTimes times;
 };
 const LastSearch& GetLastSearch();
 

@@ -42,8 +42,6 @@ inline constexpr uint32_t kPartitions = 64;
 inline constexpr uint32_t kTurnstiles = 64;
 /// Images that can be in shared memory at once.
 inline constexpr uint32_t kImageSlots = 128;
-/// The frame number of an image's key.
-inline constexpr uint32_t kImageFrame = UINT32_MAX;
 
 struct alignas(kCacheLine) FrameHeader {
   pg_atomic_uint64 state;
@@ -57,6 +55,7 @@ struct alignas(kCacheLine) FrameHeader {
   pg_atomic_uint32 generation;  // grows with each end of a claim: what waiters wait for
   uint32_t image;               // the slot of the image that this frame is part of, or kNoSlot
   FrameKind kind;
+  Oid database;  // whose search brought it in
 };
 static_assert(sizeof(FrameHeader) == kCacheLine);
 static_assert(std::is_trivially_copyable_v<FrameHeader>);

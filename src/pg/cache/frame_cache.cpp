@@ -6,6 +6,7 @@
 #include "base/strcat.h"
 #include "pg/cache/local_pins.h"
 #include "pg/guard.h"
+#include "pg/wait_event.h"
 
 namespace vdb::pg {
 namespace {
@@ -42,6 +43,12 @@ FrameCache& FrameCache::Get() {
     cache = new FrameCache(arena, LocalPins::Get(arena));
   }
   return *cache;
+}
+
+CacheUse FrameCache::Use() noexcept {
+  const LocalPins* const local = LocalPins::IfMade();
+  if (local == nullptr) return {};
+  return {local->Counted(kHits), local->Counted(kMisses), local->fetch_ns()};
 }
 
 FrameCache::Key FrameCache::KeyOf(const ObjectKey& object, uint32_t frame) {
@@ -103,6 +110,7 @@ void FrameCache::LinkLocked(uint32_t slot, const Key& key, FrameKind kind) {
   header.object = key.object;
   header.frame = key.frame;
   header.kind = kind;
+  header.database = MyDatabaseId;
   header.bucket = bucket;
   pg_atomic_write_u32(&header.hash, key.hash);
   pg_atomic_write_u32(&header.next, pg_atomic_read_u32(&arena_.buckets[bucket]));
@@ -131,10 +139,11 @@ Status FrameCache::Wait(uint32_t slot, uint32_t generation, int patience_ms) {
   INSTR_TIME_SET_CURRENT(start);
   Call([&] {
     ConditionVariable* const turnstile = arena_.TurnstileOf(slot);
+    const uint32 event = EventId(WaitEvent::kCacheFrame);
     ConditionVariablePrepareToSleep(turnstile);
     while (in_time && !ended()) {
       if (patience_ms < 0) {
-        ConditionVariableSleep(turnstile, PG_WAIT_EXTENSION);
+        ConditionVariableSleep(turnstile, event);
         continue;
       }
       // Each sleep anew: the turnstile turns for others, too.
@@ -142,8 +151,7 @@ Status FrameCache::Wait(uint32_t slot, uint32_t generation, int patience_ms) {
       INSTR_TIME_SUBTRACT(time, start);
       const double left_ms = patience_ms - INSTR_TIME_GET_MILLISEC(time);
       in_time = left_ms > 0;
-      if (in_time)
-        ConditionVariableTimedSleep(turnstile, static_cast<long>(left_ms) + 1, PG_WAIT_EXTENSION);
+      if (in_time) ConditionVariableTimedSleep(turnstile, static_cast<long>(left_ms) + 1, event);
     }
     ConditionVariableCancelSleep();
   });
@@ -196,6 +204,7 @@ Status FrameCache::Pin(std::span<const FrameRequest> requests, FrameLoader& load
     out[i] = TryPin(KeyOf(request.object, request.frame), request.kind, pins);
     if (out[i] == nullptr) batch.missing.push_back(static_cast<uint32_t>(i));
   }
+  const FetchTime fetching(local_);
   // The first may have come between the two looks.
   Status status;
   if (!batch.missing.empty()) status = loader.Prepare(batch.missing.front());

@@ -49,6 +49,20 @@ struct ObjectKey {
   }
 };
 
+/// The frame number of an image's key.
+inline constexpr uint32_t kImageFrame = UINT32_MAX;
+
+/// A frame or an image that is in the cache. Goes into a file as it is: no padding.
+struct CachedFrame {
+  ObjectKey object;
+  uint32_t frame;     // kImageFrame: an image
+  uint32_t n_frames;  // that it takes
+  Oid database;       // of whoever brought it in
+  FrameKind kind;
+  uint8_t uses;  // 0 to 3
+  uint16_t unused;
+};
+
 struct FrameRequest {
   ObjectKey object;
   uint32_t frame;
@@ -115,6 +129,12 @@ struct CacheStats {
   TimestampTz reset_at;
 };
 
+/// What this backend has had of the cache since it began.
+struct CacheUse {
+  uint64_t hits = 0, misses = 0;
+  int64_t fetch_ns = 0;  // in getting what was not there, from wherever
+};
+
 class FrameCache {
  public:
   /// The backend's view of the cache, made at first use. May throw ErrorPending.
@@ -145,6 +165,14 @@ class FrameCache {
 
   /// Frames that it holds at most.
   size_t capacity() const;
+
+  /// What is in it, most wanted first; what comes and goes meanwhile, or not.
+  std::vector<CachedFrame> Contents() const;
+  /// Frames with nothing in them.
+  size_t free_frames() const;
+
+  /// Zeros before the backend's first use of it. Throws nothing.
+  static CacheUse Use() noexcept;
 
   /// Includes what this backend has counted but not yet told the others.
   CacheStats Stats();

@@ -3,6 +3,7 @@
 // are a run of adjacent frames, which meanwhile have neither.
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "pg/cache/local_pins.h"
 #include "pg/guard.h"
@@ -23,6 +24,7 @@ Status FrameCache::PinImage(const ObjectKey& object, size_t bytes, const ImageBu
   local_.Reserve(pins, 1);
   const Key key = KeyOf(object, kImageFrame);
   const uint64_t n_frames = (bytes + kFrameBytes - 1) / kFrameBytes;
+  std::optional<FetchTime> fetching;
   for (bool first = true;; first = false) {
     *image = TryPin(key, FrameKind::kRouting, pins);
     if (likely(*image != nullptr)) {
@@ -36,6 +38,7 @@ Status FrameCache::PinImage(const ObjectKey& object, size_t bytes, const ImageBu
       return {};
     }
     if (first) {
+      fetching.emplace(local_);
       local_.Count(kMisses);
       if (prepare) VDB_RETURN_IF_ERROR(prepare());
     }

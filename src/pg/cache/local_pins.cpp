@@ -156,6 +156,7 @@ void LocalPins::FlushCounters() noexcept {
   for (int i = 0; i < kCounters; ++i) {
     if (pending_[i] == 0) continue;
     pg_atomic_fetch_add_u64(&arena_.control->counters[i], static_cast<int64>(pending_[i]));
+    told_[i] += pending_[i];
     pending_[i] = 0;
   }
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/aligned.h"
+#include "base/clock.h"
 #include "pg/cache/arena.h"
 
 namespace vdb::pg {
@@ -49,6 +50,10 @@ class LocalPins {
 
   void Count(Counter counter, uint64_t n = 1) { pending_[counter] += n; }
   void FlushCounters() noexcept;
+  /// All that has been counted, told or not.
+  uint64_t Counted(Counter counter) const { return told_[counter] + pending_[counter]; }
+  int64_t fetch_ns() const { return fetch_ns_; }
+  void AddFetchTime(int64_t ns) { fetch_ns_ += ns; }
 
   void ReleaseFrom(PinSet* pins, size_t first) noexcept;
   void ReleaseAllOf(PinSet* pins) noexcept;
@@ -73,7 +78,22 @@ class LocalPins {
   std::vector<Claim> claims_;
   std::vector<PrivateImage*> images_;
   size_t private_bytes_ = 0;
-  uint64_t pending_[kCounters] = {};
+  uint64_t pending_[kCounters] = {};  // not yet told the others
+  uint64_t told_[kCounters] = {};
+  int64_t fetch_ns_ = 0;
+};
+
+/// Its life is time spent in fetching.
+class FetchTime {
+ public:
+  explicit FetchTime(LocalPins& local) : local_(local), start_ns_(NowNs()) {}
+  ~FetchTime() { local_.AddFetchTime(NowNs() - start_ns_); }
+  FetchTime(const FetchTime&) = delete;
+  FetchTime& operator=(const FetchTime&) = delete;
+
+ private:
+  LocalPins& local_;
+  int64_t start_ns_;
 };
 
 }  // namespace vdb::pg

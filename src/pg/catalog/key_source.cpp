@@ -18,6 +18,7 @@
 #include "crypto/key_ring.h"
 #include "crypto/secret.h"
 #include "pg/guard.h"
+#include "pg/wait_event.h"
 
 extern "C" {
 #include "storage/fd.h"
@@ -162,7 +163,7 @@ void Wait(int fd, long timeout_ms) {
   Call([&] {
     int events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
     if (fd >= 0) events |= WL_SOCKET_READABLE;
-    WaitLatchOrSocket(MyLatch, events, fd, timeout_ms, PG_WAIT_EXTENSION);
+    WaitLatchOrSocket(MyLatch, events, fd, timeout_ms, EventId(WaitEvent::kKeyCommand));
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
   });

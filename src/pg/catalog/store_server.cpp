@@ -240,6 +240,7 @@ std::shared_ptr<store::ObjectStore> MakeStore(const char* name, const store::Sto
     options.url = config.url;
     options.auth_token = secrets->auth_token;
     options.keys = RegistryKeysOf(server);
+    options.redirect = config.redirect;
     Result<std::unique_ptr<store::S5Store>> made = store::S5Store::Make(std::move(options));
     ThrowIfError(made.status());
     return std::move(made).value();

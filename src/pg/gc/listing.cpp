@@ -112,21 +112,23 @@ void RemoveListed(store::ObjectStore& store, const std::string& prefix,
                   const std::set<std::string>& ours, const std::string& reason, Report* report) {
   Result<std::vector<store::ListedObject>> listed = ListObjects(store, prefix);
   ThrowIfError(listed.status());
+  std::vector<store::ObjectRef> objects;
   for (const store::ListedObject& object : *listed) {
     if (ours.contains(object.name)) continue;
-    store::ObjectRef ref;
+    store::ObjectRef& ref = objects.emplace_back();
     ref.size = object.size;
     ref.name = object.name;
-    const Result<store::Removal> removal =
-        store.Remove(ref, store::Deadline::After(RequestTimeoutMs()));
-    if (!removal.ok()) {
-      report->Add(object.name, store.name(), kKept, ReasonOf(removal.status()));
-    } else if (removal.value() == store::Removal::kDisabled) {
-      report->Add(object.name, store.name(), kDisabled, "the store does not remove anything");
-    } else {
-      report->Add(object.name, store.name(), kRemoved, reason);
-    }
   }
+  const auto removed = [&](size_t i, const Result<store::Removal>& removal) {
+    if (!removal.ok()) {
+      report->Add(objects[i].name, store.name(), kKept, ReasonOf(removal.status()));
+    } else if (removal.value() == store::Removal::kDisabled) {
+      report->Add(objects[i].name, store.name(), kDisabled, "the store does not remove anything");
+    } else {
+      report->Add(objects[i].name, store.name(), kRemoved, reason);
+    }
+  };
+  ThrowIfError(store.RemoveAll(objects, removed, RequestTimeoutMs()));
   GiveUpUploads(
       store, prefix, false, [] { return std::set<std::string>(); }, report);
 }

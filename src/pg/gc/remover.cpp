@@ -11,7 +11,7 @@
 namespace vdb::pg {
 namespace {
 
-// Rows that are forgotten in one transaction of the worker.
+// Objects that are removed together, and their rows forgotten in one transaction of the worker.
 constexpr size_t kBatchRows = 64;
 
 }  // namespace
@@ -87,32 +87,50 @@ void Remover::Remove(const LedgerRow& row, const std::string& reason) {
     report_->Add(row.name, server.name, kWouldRemove, reason);
     return;
   }
-  store::ObjectStore& store = *server.roles.at(row.owner).store;
-  const Result<store::Removal> removal =
-      store.Remove(ObjectOf(row), store::Deadline::After(RequestTimeoutMs()));
-  if (!removal.ok()) {
-    const std::string why = ReasonOf(removal.status());
-    // One that is away costs its timeout once.
-    if (removal.status().code() == Code::kUnavailable) server.trouble = why;
-    report_->Add(row.name, server.name, kKept, why);
-    return;
+  pending_.push_back({&row, reason});
+  if (pending_.size() == kBatchRows) Flush();
+}
+
+/// Removes those objects of a server that are pending and were stored for one role.
+void Remover::RemovePending(Oid oid, Oid role) {
+  Server& server = servers_.at(oid);
+  std::vector<store::ObjectRef> objects;
+  std::vector<const Pending*> theirs;
+  for (const Pending& pending : pending_) {
+    if (pending.row->key.server != oid || pending.row->owner != role) continue;
+    objects.push_back(ObjectOf(*pending.row));
+    theirs.push_back(&pending);
   }
-  if (removal.value() == store::Removal::kDisabled) {
-    report_->Add(row.name, server.name, kDisabled, "the store does not remove anything");
-    return;
-  }
-  done_.push_back({&row, removal.value() == store::Removal::kAbsent
-                             ? StrCat(reason, "; it was not there any more")
-                             : reason});
-  if (done_.size() == kBatchRows) Flush();
+  const auto removed = [&](size_t i, const Result<store::Removal>& removal) {
+    const Pending& pending = *theirs[i];
+    if (!removal.ok()) {
+      const std::string why = ReasonOf(removal.status());
+      // One that is away costs its timeout once.
+      if (removal.status().code() == Code::kUnavailable) server.trouble = why;
+      report_->Add(pending.row->name, server.name, kKept, why);
+    } else if (removal.value() == store::Removal::kDisabled) {
+      report_->Add(pending.row->name, server.name, kDisabled, "the store does not remove anything");
+    } else {
+      done_.push_back({pending.row, removal.value() == store::Removal::kAbsent
+                                        ? StrCat(pending.reason, "; it was not there any more")
+                                        : pending.reason});
+    }
+  };
+  ThrowIfError(server.roles.at(role).store->RemoveAll(objects, removed, RequestTimeoutMs()));
 }
 
 void Remover::Flush() {
+  std::set<std::pair<Oid, Oid>> stores;
+  for (const Pending& pending : pending_) {
+    stores.emplace(pending.row->key.server, pending.row->owner);
+  }
+  for (const auto& [server, role] : stores) RemovePending(server, role);
+  pending_.clear();
   if (done_.empty()) return;
   std::vector<LedgerKey> keys;
-  for (const Done& done : done_) keys.push_back(done.row->key);
+  for (const Pending& done : done_) keys.push_back(done.row->key);
   worker_->Ask(RequestKind::kForgetObjects, std::span<const LedgerKey>(keys));
-  for (const Done& done : done_) {
+  for (const Pending& done : done_) {
     report_->Add(done.row->name, NameOf(done.row->key.server), kRemoved, done.reason);
   }
   done_.clear();

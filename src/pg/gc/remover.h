@@ -41,9 +41,10 @@ class Remover {
   void ForEachPrefix(
       const std::function<void(store::ObjectStore& store, const std::string& prefix)>& visit) const;
 
-  /// Removes the object of a row of an opened server, and reports it.
+  /// Removes the object of a row of an opened server, and reports it: now, or together with others
+  /// that come after it. The row outlives that.
   void Remove(const LedgerRow& row, const std::string& reason);
-  /// What has been removed is forgotten, and reported. Last.
+  /// What is left to be removed is; what has been is forgotten, and reported. Last.
   void Flush();
   /// Throws when another cluster collects in one of the stores: once the others are done.
   void RaiseRefusal() const;
@@ -54,18 +55,20 @@ class Remover {
     std::map<Oid, StoreHandle> roles;     // by owner of the objects
     std::map<std::string, Oid> prefixes;  // of names, with the owner of one of the objects
   };
-  struct Done {
+  struct Pending {
     const LedgerRow* row;
     std::string reason;
   };
 
+  void RemovePending(Oid server, Oid role);
   std::string Prepare(Oid oid, Server* server, std::span<const LedgerRow> rows, bool needs_records);
 
   Report* report_;
   WorkerClient* worker_;
   std::map<Oid, Server> servers_;
   std::optional<Refusal> refusal_;  // the first one
-  std::vector<Done> done_;          // removed; their rows are still in the ledger
+  std::vector<Pending> pending_;    // to be removed together
+  std::vector<Pending> done_;       // removed; their rows are still in the ledger
 };
 
 }  // namespace vdb::pg

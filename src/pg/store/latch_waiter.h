@@ -10,7 +10,7 @@ namespace vdb::pg {
 class LatchWaiter final : public store::Waiter {
  public:
   /// Serves interrupts. Throws ErrorPending when one ends the query.
-  Status Wait(int fd, int timeout_ms) override;
+  Status Wait(int fd, int timeout_ms, store::WaitFor what) override;
 };
 
 }  // namespace vdb::pg

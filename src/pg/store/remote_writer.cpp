@@ -51,10 +51,21 @@ void RemoteObjectWriter::Finish(ObjectEntry* object) {
   written_.push_back(ref);
   ThrowIfError(uploads_->Add(std::move(ref), std::move(stored_)));
   stored_ = {};
+  ReadBackStored();
+}
+
+/// Reads back those that the store says it has, while others are on their way.
+void RemoteObjectWriter::ReadBackStored() {
+  for (const store::ObjectRef& object : uploads_->TakeStored()) {
+    ReadBack(object);
+    std::erase_if(written_,
+                  [&](const store::ObjectRef& written) { return written.digest == object.digest; });
+  }
 }
 
 void RemoteObjectWriter::Flush() {
   ThrowIfError(uploads_->Finish());
+  // Whatever the store has said of them.
   for (const store::ObjectRef& object : written_) ReadBack(object);
   written_.clear();
 }
@@ -91,6 +102,7 @@ void RemoteObjectWriter::ReadBack(const store::ObjectRef& object) {
     ThrowIfError(
         store_.store->GetRanges(requests, sink, store::Deadline::After(RequestTimeoutMs())));
     hasher.Update(bytes);
+    ThrowIfError(uploads_->Progress());
   }
   if (hasher.Finish() != object.digest) {
     ThrowIfError(store::StoreError(Code::kCorruption, store_.store->name(), store::Describe(object),

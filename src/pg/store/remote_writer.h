@@ -1,5 +1,5 @@
-/// RemoteObjectWriter: uploads a build's objects while the next ones are encoded. Each is in the
-/// ledger before.
+/// RemoteObjectWriter: uploads a build's objects while the next ones are encoded, and reads back
+/// what is stored while the next ones are under way. Each is in the ledger before.
 #pragma once
 
 #include <vector>
@@ -22,6 +22,7 @@ class RemoteObjectWriter final : public ObjectWriter {
   void Publish(const std::vector<SegmentEntry>& segments, MetaPage* meta) override;
 
  private:
+  void ReadBackStored();
   void ReadBack(const store::ObjectRef& object);
 
   const MetaPage& meta_;

@@ -9,6 +9,7 @@
 #include "pg/catalog/mirror.h"
 #include "pg/catalog/mirror_sync.h"
 #include "pg/guard.h"
+#include "pg/wait_event.h"
 #include "pg/worker/registration.h"
 
 extern "C" {
@@ -102,7 +103,7 @@ void Run() {
        pause_ms *= 2) {
     Call([&] {
       WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, pause_ms,
-                PG_WAIT_EXTENSION);
+                EventId(WaitEvent::kMirrorLock));
       ResetLatch(MyLatch);
       CHECK_FOR_INTERRUPTS();
     });

@@ -6,6 +6,7 @@
 
 #include "pg/guard.h"
 #include "pg/worker/registration.h"
+#include "pg/worker/worker_queue.h"
 #include "pg/worker/worker_segment.h"
 
 namespace vdb::pg {
@@ -75,8 +76,8 @@ std::vector<uint8_t> WorkerClient::AskBytes(RequestKind kind, uint32_t count,
         {reinterpret_cast<const char*>(&header), sizeof(header)},
         {reinterpret_cast<const char*>(bytes.data()), bytes.size()},
     };
-    if (shm_mq_sendv(requests_, parts, lengthof(parts), false, true) != SHM_MQ_SUCCESS ||
-        shm_mq_receive(answers_, &size, &message, false) != SHM_MQ_SUCCESS) {
+    if (Send(requests_, parts, lengthof(parts), WaitEvent::kLedger) != SHM_MQ_SUCCESS ||
+        Receive(answers_, &size, &message, WaitEvent::kLedger) != SHM_MQ_SUCCESS) {
       RaiseLost();
     }
     AnswerHeader answer;

@@ -11,6 +11,7 @@
 #include "pg/catalog/upgrade.h"
 #include "pg/guard.h"
 #include "pg/worker/messages.h"
+#include "pg/worker/worker_queue.h"
 #include "pg/worker/worker_segment.h"
 
 extern "C" {
@@ -114,7 +115,7 @@ bool ServeNext(shm_mq_handle* requests, shm_mq_handle* answers, MemoryContext me
     pgstat_report_activity(STATE_IDLE, nullptr);
     Size size;
     void* data;
-    if (shm_mq_receive(requests, &size, &data, false) != SHM_MQ_SUCCESS) return false;
+    if (Receive(requests, &size, &data, WaitEvent::kWorkerMain) != SHM_MQ_SUCCESS) return false;
     message = {static_cast<const char*>(data), size};
     pgstat_report_activity(STATE_RUNNING, "keeping the ledger of remote objects");
     return true;
@@ -128,7 +129,8 @@ bool ServeNext(shm_mq_handle* requests, shm_mq_handle* answers, MemoryContext me
   return Call([&] {
     MemoryContextSwitchTo(memory);
     pgstat_report_stat(false);
-    return shm_mq_send(answers, answer->len, answer->data, false, true) == SHM_MQ_SUCCESS;
+    shm_mq_iovec part = {answer->data, static_cast<Size>(answer->len)};
+    return Send(answers, &part, 1, WaitEvent::kWorkerMain) == SHM_MQ_SUCCESS;
   });
 }
 
