@@ -242,7 +242,7 @@ void Collector::Run() {
   }
   remover.Flush();
   if (worker != nullptr) worker->Close();
-  remover.RaiseRefusal();
+  remover.RaiseConflict();
 }
 
 }  // namespace vdb::pg

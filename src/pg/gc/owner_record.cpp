@@ -36,10 +36,10 @@ void NewToken(uint8_t* token) { ThrowIfError(crypto::RandomBytes({token, kOwnerT
 
 }  // namespace
 
-void Raise(const Refusal& refusal) {
-  const char* const store = refusal.store.c_str();
-  const char* const prefix = refusal.prefix.c_str();
-  const Oid database = DatabaseOfName(refusal.prefix);
+void Raise(const OwnerConflict& conflict) {
+  const char* const store = conflict.store.c_str();
+  const char* const prefix = conflict.prefix.c_str();
+  const Oid database = DatabaseOfName(conflict.prefix);
   Call([&] {
     if (database != MyDatabaseId) {
       ereport(ERROR,
@@ -53,7 +53,7 @@ void Raise(const Refusal& refusal) {
                        "collector.",
                        store, database)));
     }
-    if (refusal.why == Refusal::Why::kLost) {
+    if (conflict.why == OwnerConflict::Why::kLost) {
       ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                       errmsg("store \"%s\" is not the one that objects were stored in", store),
                       errdetail("It holds no record \"%s%s\", which this database has written.",
@@ -144,12 +144,12 @@ bool OwnerRecord::Replace(WorkerClient& worker) {
   return true;
 }
 
-std::optional<Refusal> OwnerRecord::Check() {
+std::optional<OwnerConflict> OwnerRecord::Check() {
   switch (Look()) {
     case State::kLost:
-      return Refuse(Refusal::Why::kLost);
+      return Conflict(OwnerConflict::Why::kLost);
     case State::kContested:
-      return Refuse(Refusal::Why::kContested);
+      return Conflict(OwnerConflict::Why::kContested);
     case State::kUnwritten:
     case State::kOurs:
       break;
@@ -157,17 +157,17 @@ std::optional<Refusal> OwnerRecord::Check() {
   return {};
 }
 
-std::optional<Refusal> OwnerRecord::Renew(WorkerClient& worker) {
+std::optional<OwnerConflict> OwnerRecord::Renew(WorkerClient& worker) {
   Establish(worker);
-  if (std::optional<Refusal> refusal = Check()) return refusal;
-  if (!Replace(worker)) return Refuse(Refusal::Why::kContested);
+  if (std::optional<OwnerConflict> conflict = Check()) return conflict;
+  if (!Replace(worker)) return Conflict(OwnerConflict::Why::kContested);
   return {};
 }
 
 void OwnerRecord::Take(WorkerClient& worker) {
   Ensure(worker);
   Look();
-  if (!Replace(worker)) Raise(Refuse(Refusal::Why::kContested));
+  if (!Replace(worker)) Raise(Conflict(OwnerConflict::Why::kContested));
 }
 
 }  // namespace vdb::pg

@@ -18,14 +18,14 @@
 namespace vdb::pg {
 
 /// Why this database may not collect the objects of a prefix.
-struct Refusal {
+struct OwnerConflict {
   /// kLost: the store has no record, although one was written. kContested: it is somebody else's.
   enum class Why { kLost, kContested } why;
   std::string store, prefix;
 };
 
 /// The ERROR: 55000.
-[[noreturn]] void Raise(const Refusal& refusal);
+[[noreturn]] void Raise(const OwnerConflict& conflict);
 
 class OwnerRecord {
  public:
@@ -37,10 +37,10 @@ class OwnerRecord {
   void Establish(WorkerClient& worker);
 
   /// Looks whether this database may collect. Nothing: it may.
-  std::optional<Refusal> Check();
+  std::optional<OwnerConflict> Check();
 
   /// Check, and a new token, so that others see that this database does collect.
-  std::optional<Refusal> Renew(WorkerClient& worker);
+  std::optional<OwnerConflict> Renew(WorkerClient& worker);
 
   /// A new token, whatever the record says. Errors: 55000 when somebody else is at it, too.
   void Take(WorkerClient& worker);
@@ -57,7 +57,7 @@ class OwnerRecord {
   /// Sees to it that the table has a row, whose `pending` is then what is first written.
   void Ensure(WorkerClient& worker);
   State Look();
-  Refusal Refuse(Refusal::Why why) const { return {why, store_.name(), row_.prefix}; }
+  OwnerConflict Conflict(OwnerConflict::Why why) const { return {why, store_.name(), row_.prefix}; }
   /// Announces a new token and writes it. False: somebody else was first.
   bool Replace(WorkerClient& worker);
 

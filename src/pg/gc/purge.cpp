@@ -93,8 +93,8 @@ void RemoveStrangers(store::ObjectStore& store, Oid server, const std::string& p
   ThrowIfError(listed.status());
   if (listed->empty()) return;
   if (store.capabilities().records) {
-    const std::optional<Refusal> refusal = OwnerRecord(store, server, prefix).Renew(*worker);
-    if (refusal.has_value()) Raise(*refusal);
+    const std::optional<OwnerConflict> conflict = OwnerRecord(store, server, prefix).Renew(*worker);
+    if (conflict.has_value()) Raise(*conflict);
   }
   RemoveListed(store, prefix, {}, kPurged, report);
 }
@@ -132,7 +132,7 @@ void Purge(Oid server, bool forget, Report* report) {
     const StoreHandle handle = OpenStore(server, CollectingRole(server));
     Remover remover(report, &worker);
     remover.Open(server, rows, false);
-    remover.RaiseRefusal();
+    remover.RaiseConflict();
     std::set<std::string> ours, claimed;
     for (const LedgerRow& row : rows) {
       remover.Remove(row, kPurged);

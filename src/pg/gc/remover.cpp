@@ -50,10 +50,10 @@ std::string Remover::Prepare(Oid oid, Server* server, std::span<const LedgerRow>
     }
     try {
       OwnerRecord owner(*handle.store, oid, prefix);
-      const std::optional<Refusal> refusal =
+      const std::optional<OwnerConflict> conflict =
           worker_ == nullptr ? owner.Check() : owner.Renew(*worker_);
-      if (refusal.has_value()) {
-        if (!refusal_.has_value()) refusal_ = refusal;
+      if (conflict.has_value()) {
+        if (!conflict_.has_value()) conflict_ = conflict;
         return "another database may collect there";
       }
     } catch (const StatusError& error) {
@@ -73,8 +73,8 @@ void Remover::ForEachPrefix(
   }
 }
 
-void Remover::RaiseRefusal() const {
-  if (refusal_.has_value()) Raise(*refusal_);
+void Remover::RaiseConflict() const {
+  if (conflict_.has_value()) Raise(*conflict_);
 }
 
 void Remover::Remove(const LedgerRow& row, const std::string& reason) {

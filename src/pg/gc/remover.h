@@ -29,7 +29,7 @@ class Remover {
   /// Opens a server as everyone whose objects it has, and sees to it that this database collects
   /// there (OwnerRecord). What is wrong with the store is kept as its trouble: nothing is removed
   /// there. needs_records: so is a store without records. That another cluster collects there is a
-  /// trouble, too, and RaiseRefusal's matter.
+  /// trouble, too, and RaiseConflict's matter.
   void Open(Oid server, std::span<const LedgerRow> rows, bool needs_records);
 
   const std::string& NameOf(Oid server) const { return servers_.at(server).name; }
@@ -47,7 +47,7 @@ class Remover {
   /// What is left to be removed is; what has been is forgotten, and reported. Last.
   void Flush();
   /// Throws when another cluster collects in one of the stores: once the others are done.
-  void RaiseRefusal() const;
+  void RaiseConflict() const;
 
  private:
   struct Server {
@@ -66,9 +66,9 @@ class Remover {
   Report* report_;
   WorkerClient* worker_;
   std::map<Oid, Server> servers_;
-  std::optional<Refusal> refusal_;  // the first one
-  std::vector<Pending> pending_;    // to be removed together
-  std::vector<Pending> done_;       // removed; their rows are still in the ledger
+  std::optional<OwnerConflict> conflict_;  // the first one
+  std::vector<Pending> pending_;           // to be removed together
+  std::vector<Pending> done_;              // removed; their rows are still in the ledger
 };
 
 }  // namespace vdb::pg
