@@ -124,7 +124,7 @@ sub a_store
 	my %different = map { $_ => 1 } @answers;
 	is_deeply([ keys %different ], [ ';' . (split /;/, $right)[6] . "\n" ], "$kind: forty sessions at once, one answer");
 	my %asked;
-	$asked{"$_->{path} $_->{range}"}++ foreach grep { defined $_->{range} } @{ $standin->records(method => 'GET') };
+	$asked{"$_->{target} $_->{range}"}++ foreach grep { defined $_->{range} } @{ $standin->records(method => 'GET') };
 	is_deeply([ grep { $asked{$_} > 1 } sort keys %asked ], [], "$kind: no range is asked for twice");
 
 	# Ends while it waits: nothing is left behind.
