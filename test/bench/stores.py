@@ -27,7 +27,7 @@ OPEN_LATENCY_MS = 60
 SMALL_CACHE = 0.1          # of the index
 EVICTION_PERCENTS = (5, 10, 20, 50)
 TOKEN = "sesame"
-CONNECTIONS = 16           # a session's most
+CONNECTIONS = 64           # of a session, at most
 # With the default the index finds more than .95, of queries that are none of its rows; these find
 # that.
 TARGETS = {"glove": 0.925}
