@@ -192,11 +192,4 @@ class S3Fifo {
   uint32_t ghost_sets_ = 0;
 };
 
-/// How a slot's kind and uses decide its fate. A slot starts with no uses; each pin adds one, up to
-/// `most_uses`, which is how many rounds of the main queue it then survives without another.
-struct Retention {
-  uint8_t most_uses;  // 1..3
-  uint8_t promote;    // uses that take it from small to main
-};
-
 }  // namespace vdb::engine

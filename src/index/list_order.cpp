@@ -101,17 +101,17 @@ bool ListOrder::Refill(float limit) {
   return !batch_.empty();
 }
 
-void ListOrder::Nearest(size_t n, std::vector<uint32_t>* lists) const {
+void ListOrder::Nearest(size_t n, float limit, std::vector<uint32_t>* lists) const {
   lists->clear();
   // What pads a segment's numbers has the largest key.
+  limit = std::min(limit, std::numeric_limits<float>::max());
   for (uint32_t i = 0; i < groups_ * kGroup; ++i) {
-    if (keys_[i] < std::numeric_limits<float>::max()) lists->push_back(i);
+    if (keys_[i] < limit) lists->push_back(i);
   }
-  if (lists->size() <= n) return;
-  const auto nth = lists->begin() + static_cast<ptrdiff_t>(n);
-  std::nth_element(lists->begin(), nth, lists->end(),
-                   [&](uint32_t a, uint32_t b) { return keys_[a] < keys_[b]; });
-  lists->resize(n);
+  const auto end = lists->begin() + static_cast<ptrdiff_t>(std::min(n, lists->size()));
+  std::partial_sort(lists->begin(), end, lists->end(),
+                    [&](uint32_t a, uint32_t b) { return keys_[a] < keys_[b]; });
+  lists->erase(end, lists->end());
 }
 
 ListOrder::Place ListOrder::PlaceOf(uint32_t list) const {

@@ -39,8 +39,9 @@ class ListOrder {
     return position_ + ahead < batch_.size() ? &batch_[position_ + ahead] : nullptr;
   }
 
-  /// Replaces *lists by the `n` with the smallest keys, in no order; by all when there are fewer.
-  void Nearest(size_t n, std::vector<uint32_t>* lists) const;
+  /// Replaces *lists by the `n` with the smallest keys, as far as those are under `limit`, in order
+  /// of their keys.
+  void Nearest(size_t n, float limit, std::vector<uint32_t>* lists) const;
 
   /// Segment and list within it.
   struct Place {

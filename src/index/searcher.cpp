@@ -25,6 +25,11 @@ constexpr uint64_t kDeltaBatch = 256;
 constexpr size_t kCentroidsAhead = 6;
 // Of a segment that was not calibrated.
 constexpr double kUnmeasuredLists = 32;
+// Searches scan lists by the batch, and so a few more than the calibration counted; nor do queries
+// come from the table, as its queries did.
+constexpr double kListsToSpare = 1.4;
+// Those of a batch and of the one before it.
+constexpr size_t kListsInWork = 16;
 
 // L1 / L2 of a pair lies between 1 and sqrt(D); near sqrt(2 D / pi) for components that are alike.
 // Uncalibrated searches take a wide interval around that.
@@ -76,6 +81,7 @@ struct Searcher::Impl final : FramesAhead {
   std::vector<SegmentView> segments;
   std::vector<const Routing*> routings;
   std::vector<uint32_t> ahead;  // lists; scratch
+  std::vector<bool> asked;      // for a segment's frames, in this search
   SearchOptions options;
   SearchStats stats;
 
@@ -121,26 +127,42 @@ void Searcher::Impl::Begin(std::span<const SegmentView> views, const float* vect
   rescanned = to_rescan = 0;
   work_polled = 0;
   any_out = false;
+  asked.assign(segments.size(), false);
   for (size_t i = 0; i < segments.size(); ++i) segments[i].reader->Follow(i, this);
 }
 
-/// The lists that four searches in five need, or twice as many as have been scanned: a search that
-/// has come so far is a hard one.
+/// At first the lists that four searches in five need. A search that has come farther is a hard
+/// one, and then tau says which lists there may be left: those with a key under it, and tau only
+/// falls.
 void Searcher::Impl::FramesOf(size_t segment, std::vector<FrameRef>* frames) {
   double wanted = static_cast<double>(options.probes);
   if (options.probes == 0) {
     for (const Routing* routing : routings) {
       const Calibration& c = routing->calibration;
-      wanted += c.queries > 0 ? std::ceil(static_cast<double>(c.p80_lists)) : kUnmeasuredLists;
+      wanted += c.queries > 0 ? std::ceil(kListsToSpare * static_cast<double>(c.p80_lists))
+                              : kUnmeasuredLists;
     }
   }
-  order.Nearest(std::max(static_cast<size_t>(wanted), 2 * scanner.size()), &ahead);
+  const float tau = options.probes == 0 ? candidates.tau() : kInfinity;
+  const bool again = asked[segment] && tau < kInfinity;
+  asked[segment] = true;
+  const size_t most = std::max(static_cast<size_t>(wanted), 2 * scanner.size());
+  order.Nearest(again ? std::numeric_limits<size_t>::max() : most, tau, &ahead);
+  // Lists are scanned in this order. Of the last ones the ex records may still be wanted; those
+  // before are done with, unless it is a round that scans them again.
+  size_t done = scanner.size() - std::min(scanner.size(), kListsInWork);
+  if (to_rescan > 0) done = 0;
   frames->clear();
   const quant::CodeLayout& layout = scanner.layout();
   for (const uint32_t list : ahead) {
     const ListOrder::Place place = order.PlaceOf(list);
     const ListEntry& entry = routings[place.segment]->lists[place.list];
-    if (place.segment != segment || entry.rows == 0) continue;
+    if (entry.rows == 0) continue;
+    if (done > 0) {
+      --done;
+      continue;
+    }
+    if (place.segment != segment) continue;
     const auto append = [&](uint64_t offset, uint64_t bytes) {
       if (bytes == 0) return;
       const auto last = static_cast<uint32_t>((offset + bytes - 1) / kFrameBytes);

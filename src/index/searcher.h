@@ -36,8 +36,9 @@ class FramesAhead {
  public:
   virtual ~FramesAhead() = default;
   /// Replaces *frames by those of the lists that the search will probably scan, blocks and ex
-  /// records, as far as can be told now: in no order, some of them twice. May be asked at any time
-  /// of a search; what has been asked for before is not left out.
+  /// records, as far as can be told now: those that it scans first before others, some of them
+  /// twice. May be asked at any time of a search; only what it is done with is left out.
+  /// Who asks again has all that the first answer named, so the second one is meant to be the last.
   virtual void FramesOf(size_t segment, std::vector<FrameRef>* frames) = 0;
 };
 

@@ -33,7 +33,7 @@ struct StoreConfig {
   std::string ca_file;  // empty: the system's authorities
   int connect_timeout_ms = 5000;
   int stall_timeout_ms = 30000;  // a request without a byte for so long is given up
-  int max_connections = 16;      // of one session
+  int max_connections = 64;      // of one session: a cold search may ask for as many ranges at once
   int max_range_kb = 4096;       // of one ranged read
 };
 

@@ -1,6 +1,7 @@
 #include "bench/dataset.h"
 
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <numeric>
 #include <thread>
@@ -13,6 +14,8 @@ namespace vdb::bench {
 namespace {
 
 constexpr float kTie = 1e-5f;  // relative: sums of other orders differ by this
+constexpr double kZipf = 1.05;
+constexpr uint64_t kStreamSeed = 20261;
 
 Matrix Load(const std::string& path) {
   Matrix matrix = testing::LoadNpy(path);
@@ -95,6 +98,21 @@ Matrix FindTruth(const Matrix& base, const Matrix& queries) {
   work(0);
   other.join();
   return truth;
+}
+
+std::vector<uint32_t> ZipfStream(size_t below, size_t n) {
+  std::vector<double> sums(below);
+  double sum = 0;
+  for (size_t i = 0; i < below; ++i) {
+    sums[i] = sum += std::pow(static_cast<double>(i + 1), -kZipf);
+  }
+  SplitMix64 random(kStreamSeed);
+  std::vector<uint32_t> stream(n);
+  for (uint32_t& number : stream) {
+    const auto found = std::upper_bound(sums.begin(), sums.end() - 1, random.Unit() * sum);
+    number = static_cast<uint32_t>(found - sums.begin());
+  }
+  return stream;
 }
 
 double Seconds() {

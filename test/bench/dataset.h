@@ -41,6 +41,10 @@ void SaveNpy(const std::string& path, const Matrix& matrix);
 /// The truth of the first `n` queries, on two threads.
 Matrix FindTruth(const Matrix& base, const Matrix& queries);
 
+/// `n` numbers below `below`; number i comes as often as 1 / (i + 1)^1.05 says, as pgbench's
+/// random_zipfian(1, below, 1.05). The same each time.
+std::vector<uint32_t> ZipfStream(size_t below, size_t n);
+
 double Seconds();
 
 /// {mean, p50, p99} of samples, which are sorted.

@@ -16,6 +16,7 @@ SYNTHETIC = {
     "shifted": ("shifted", 100_000, 128, 1000),
     "duplicates": ("duplicates", 100_000, 128, 1000),
     "foreign": ("foreign", 100_000, 128, 1000),
+    "mixture384": ("mixture", 100_000, 384, 500),
     "million": ("mixture", 1_000_000, 384, 500),
 }
 GLOVE = (330_000, 2000)

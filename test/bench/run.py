@@ -7,7 +7,7 @@ Build first (`make bench` does). The results go to build/bench/results.json and 
   --quick     small sets and few repetitions: does the benchmark itself work?
   --million   also 1,000,000 x 384
   --docs      also writes the figures into docs/performance.md and the plots beside it
-  --only      one of: peers build sql untuned insert vacuum encryption (peers come along)
+  --only      one of: peers build sql untuned insert vacuum encryption stores (peers come along)
   --render    nothing is measured: writes the docs from the results of the last run
 """
 
@@ -23,13 +23,14 @@ import datasets
 import document
 import search
 import server
+import stores
 import upkeep
 from places import RESULTS
 from report import Report
 
 import pg  # of test/tools
 
-PARTS = ("peers", "build", "sql", "untuned", "insert", "vacuum", "encryption")
+PARTS = ("peers", "build", "sql", "untuned", "insert", "vacuum", "encryption", "stores")
 SETS = ("wordnet", "glove", "mixture")
 UNTUNED = (*SETS, "uniform", "shifted", "duplicates", "foreign")
 
@@ -40,15 +41,18 @@ class Effort:
     rounds: int          # of runs that are compared
     seconds: int         # of a run of pgbench
     filter_queries: int
+    cold: int            # searches in a cold server, at each latency of a store
+    stream: int          # searches with a small cache
     peers: str           # of the programs in this process
 
 
 FULL = Effort(
-    passes=10, rounds=3, seconds=6, filter_queries=300,
+    passes=10, rounds=3, seconds=6, filter_queries=300, cold=100, stream=4000,
     peers="core,exact,hnswlib,faiss-hnsw,faiss-ivfpq",
 )
 QUICK = Effort(
-    passes=3, rounds=1, seconds=2, filter_queries=50, peers="core,exact,hnswlib,faiss-hnsw"
+    passes=3, rounds=1, seconds=2, filter_queries=50, cold=10, stream=2000,
+    peers="core,exact,hnswlib,faiss-hnsw",
 )
 
 
@@ -94,7 +98,9 @@ def measure(report, parts, quick, million):
             upkeep.vacuum(report, running, large, sets[large])
         if "encryption" in parts:
             upkeep.encryption(report, running, large, sets[large], effort)
-    if million:
+    if "stores" in parts:
+        stores.measure(report, sets, effort, quick, million)
+    if million and set(parts) != {"stores"}:
         prefix = datasets.make("million", quick)
         with server.Server({"vdb.cache_size": "150MB"}) as running:
             upkeep.million(report, running, prefix)

@@ -83,6 +83,41 @@ class Server:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
         return json.loads(done.stdout)
 
+    @contextlib.contextmanager
+    def cold_client(self, table, prefix):
+        """Gives a function that empties the caches and has one query searched for: its answer."""
+        command = [str(part) for part in (PROGRAMS / "sql_client", "cold", table, prefix)]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            command, env=self._cluster.env, stdin=pipe, stdout=pipe, text=True
+        ) as client:
+
+            def search(query):
+                self.restart()
+                print(query, file=client.stdin, flush=True)
+                line = client.stdout.readline()
+                if not line:
+                    raise RuntimeError("sql_client cold failed")
+                return json.loads(line)
+
+            try:
+                yield search
+            finally:
+                client.stdin.close()
+
+    def restart(self, **settings):
+        """Empties the caches. settings: of vdb, that count from now on."""
+        for name, value in settings.items():
+            self.sql(f"alter system set vdb.{name} = '{value}'")
+        self._cluster.restart()
+
+    def directory(self, name):
+        """A new directory of the server's user."""
+        path = self._installation.work / name
+        path.mkdir()
+        self._installation.give(path)
+        return path
+
     def timed(self, statement, *before):
         """Seconds that the server takes for one statement."""
         output = self.sql("\n".join([*before, "\\timing on", statement]))

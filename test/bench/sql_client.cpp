@@ -7,6 +7,12 @@
 //       the ten nearest ids for each query: times, recall, what the backend holds in memory
 //   sql_client first TABLE PREFIX
 //       a new session: its first answer, then the second
+//   sql_client cold TABLE PREFIX
+//       for each query number that comes in as a line: a new session opens the index, which brings
+//       its centroids, and searches once; times, recall, what it asked of the store. One JSON
+//       object a line: whoever asks empties the cache in between
+//   sql_client stream TABLE PREFIX [--queries N]
+//       N searches with queries of a Zipf popularity; hits and requests of the second half
 //   sql_client insert TABLE PREFIX ROWS [--first N]
 //       rows of the base by INSERT, one statement a row, in one transaction
 //
@@ -87,6 +93,16 @@ class Session {
       ids->push_back(ntohl(id));
     }
     PQclear(result);
+  }
+
+  /// The first row of an answer, as numbers.
+  std::vector<double> Row(const std::string& sql) {
+    PGresult* result = PQexec(connection_, sql.c_str());
+    if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) == 0) Fail();
+    std::vector<double> row;
+    for (int i = 0; i < PQnfields(result); ++i) row.push_back(std::atof(PQgetvalue(result, 0, i)));
+    PQclear(result);
+    return row;
   }
 
   void Copy(const std::string& table, const Matrix& rows) {
@@ -214,6 +230,77 @@ Json First(const Config& config) {
   return {{"first_ms", times[0]}, {"second_ms", times[1]}, {"private_kb", session.PrivateKb()}};
 }
 
+const char* const kLastReads =
+    "select store_rounds, store_requests, store_bytes from vdb.last_search()";
+
+Json ColdSearch(const std::string& table, const Dataset& set, size_t query) {
+  Session session;
+  session.Row("select objects from vdb.prewarm('" + table + "_vdb', 'routing')");
+  session.Run("set enable_seqscan = off");
+  session.Prepare(SearchSql(table, 0));
+  // The plan, and what a session looks up in the catalogs for it.
+  session.Run("explain execute s('" + TextOf(set.queries.row(query), set.base.dim) + "')");
+  std::string parameter;
+  AppendVector(&parameter, set.queries.row(query), set.base.dim);
+  std::vector<uint32_t> ids;
+  const double start = Seconds();
+  session.Execute({&parameter}, true, &ids);
+  const double elapsed = Seconds() - start;
+  const std::vector<double> reads = session.Row(kLastReads);
+  return {{"ms", elapsed * 1e3},
+          {"recall", set.Recall(query, ids)},
+          {"rounds", reads[0]},
+          {"requests", reads[1]},
+          {"bytes", reads[2]}};
+}
+
+int Cold(const Config& config) {
+  const Dataset set = LoadDataset(config.arguments[2]);
+  for (size_t query; std::scanf("%zu", &query) == 1;) {
+    const Json found = ColdSearch(config.arguments[1], set, query % set.queries.rows());
+    std::printf("%s\n", found.dump().c_str());
+    std::fflush(stdout);
+  }
+  return 0;
+}
+
+Json Stream(const Config& config) {
+  const Dataset set = LoadDataset(config.arguments[2], false);
+  Session session;
+  session.Prepare(SearchSql(config.arguments[1], 0));
+  std::vector<double> times;
+  double requests = 0, bytes = 0;
+  size_t done = 0, without_requests = 0;
+  for (const uint32_t query : ZipfStream(set.queries.rows(), config.queries)) {
+    if (done++ == config.queries / 2) {
+      session.Row("select vdb.reset_stat_cache()");
+      times.clear();
+      requests = bytes = 0;
+      without_requests = 0;
+    }
+    std::string parameter;
+    AppendVector(&parameter, set.queries.row(query), set.base.dim);
+    const double start = Seconds();
+    session.Execute({&parameter}, true, nullptr);
+    times.push_back(Seconds() - start);
+    const std::vector<double> reads = session.Row(kLastReads);
+    without_requests += reads[1] == 0;
+    requests += reads[1];
+    bytes += reads[2];
+  }
+  const std::vector<double> cache = session.Row("select hits, misses from vdb.stat_cache");
+  const auto n = static_cast<double>(times.size());
+  const Spread spread = SpreadOf(&times);
+  return {{"searches", n},
+          {"p50_ms", spread.p50 * 1e3},
+          {"p99_ms", spread.p99 * 1e3},
+          {"hits", cache[0]},
+          {"misses", cache[1]},
+          {"without_requests", static_cast<double>(without_requests) / n},
+          {"requests", requests / n},
+          {"bytes", bytes / n}};
+}
+
 Json Insert(const Config& config) {
   const Dataset set = LoadDataset(config.arguments[2], false);
   const size_t rows = std::stoul(config.arguments[3]);
@@ -272,7 +359,9 @@ int Main(int argc, char** argv) {
     const std::string& what = config.arguments[0];
     const size_t n = config.arguments.size();
     Json result;
+    if (what == "cold") return Cold(config);
     if (what == "search") result = Search(config);
+    if (what == "stream") result = Stream(config);
     if (what == "first") result = First(config);
     if (what == "insert" && n == 4) result = Insert(config);
     if (what == "load" && n == 4) result = Load(config);

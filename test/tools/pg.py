@@ -169,7 +169,10 @@ class Cluster:
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as conf:
             for name, value in settings.items():
                 conf.write(f"{name} = '{value}'\n")
-        with open(self.log, "wb") as log:
+        self._launch()
+
+    def _launch(self):
+        with open(self.log, "ab") as log:
             self._server = self._pg.start(
                 ["postgres", "-D", self.data],
                 stdout=log,
@@ -185,7 +188,7 @@ class Cluster:
                 raise RuntimeError("the server did not start:\n" + self.log.read_text())
             time.sleep(0.05)
 
-    def __exit__(self, *_):
+    def _stop(self):
         if self._server is not None and self._server.poll() is None:
             self._server.send_signal(signal.SIGINT)
             try:
@@ -193,11 +196,19 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 self._server.send_signal(signal.SIGQUIT)
                 self._server.wait()
+
+    def __exit__(self, *_):
+        self._stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def postmaster(self):
         """The server's process id."""
         return int((self.data / "postmaster.pid").read_text().splitlines()[0])
+
+    def restart(self):
+        """The same cluster in a new server, with nothing in its caches."""
+        self._stop()
+        self._launch()
 
     def crashes(self):
         """The log's lines about failed assertions, sanitizers and backends that died."""

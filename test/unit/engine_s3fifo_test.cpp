@@ -2,100 +2,38 @@
 
 #include <cmath>
 #include <fstream>
-#include <list>
-#include <new>
-#include <unordered_map>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "base/aligned.h"
 #include "base/random.h"
+#include "eviction_caches.h"
 
 namespace vdb::engine {
 namespace {
 
 using Queue = S3Fifo::Queue;
 using Verdict = S3Fifo::Verdict;
+using testing::LruCache;
+using testing::S3Cache;
 
-/// A cache of numbers with S3-FIFO, as the frame cache uses it.
-class S3Cache {
- public:
-  explicit S3Cache(uint32_t n) : memory_(S3Fifo::Bytes(n)), fifo_(memory_.data(), n), slots_(n) {
-    fifo_.Format();
-    for (uint32_t slot = 0; slot < n; ++slot) fifo_.PushFree(slot);
-  }
-
-  /// Whether `key` was there; it is now.
-  bool Get(uint32_t key) {
-    if (const auto found = where_.find(key); found != where_.end()) {
-      Slot& slot = slots_[found->second];
-      slot.uses = std::min(slot.uses + 1, 3);
-      return true;
-    }
-    uint32_t slot = fifo_.PopFree();
-    if (slot == kNoSlot) {
-      slot = Evict();
-      where_.erase(slots_[slot].key);
-    }
-    slots_[slot] = {key, 0, false};
-    where_[key] = slot;
-    fifo_.Insert(slot, key * 0x9e3779b9u);
-    return false;
-  }
-
-  uint32_t Evict() {
-    uint32_t steps = 10 * static_cast<uint32_t>(slots_.size()),
-             skips = 2 * static_cast<uint32_t>(slots_.size());
-    return fifo_.Evict(
-        [this](uint32_t slot, Queue queue) {
-          Slot& s = slots_[slot];
-          if (s.pinned) return Verdict::kSkip;
-          if (s.uses == 0) return Verdict::kEvict;
-          s.uses = queue == Queue::kSmall ? 0 : s.uses - 1;
-          return Verdict::kKeep;
-        },
-        &steps, &skips);
-  }
-
-  bool Has(uint32_t key) const { return where_.contains(key); }
-  void Pin(uint32_t key, bool pinned) { slots_[where_.at(key)].pinned = pinned; }
-  S3Fifo& fifo() { return fifo_; }
-
- private:
-  struct Slot {
-    uint32_t key;
-    int uses;
-    bool pinned;
+TEST(Retention, FramesWorthMoreStayLonger) {
+  // Of the main queue, after as many pins as are counted.
+  const auto rounds = [](FrameKind kind) {
+    uint32_t n = 0;
+    for (Fate fate{true, RetentionOf(kind).most_uses}; fate.keep; ++n)
+      fate = FateOf(kind, Queue::kMain, fate.uses);
+    return n - 1;
   };
-  AlignedBuffer<uint8_t> memory_;
-  S3Fifo fifo_;
-  std::vector<Slot> slots_;
-  std::unordered_map<uint32_t, uint32_t> where_;
-};
-
-class LruCache {
- public:
-  explicit LruCache(uint32_t n) : n_(n) {}
-  bool Get(uint32_t key) {
-    if (const auto found = where_.find(key); found != where_.end()) {
-      order_.splice(order_.begin(), order_, found->second);
-      return true;
-    }
-    if (order_.size() == n_) {
-      where_.erase(order_.back());
-      order_.pop_back();
-    }
-    order_.push_front(key);
-    where_[key] = order_.begin();
-    return false;
-  }
-
- private:
-  size_t n_;
-  std::list<uint32_t> order_;
-  std::unordered_map<uint32_t, std::list<uint32_t>::iterator> where_;
-};
+  EXPECT_EQ(rounds(FrameKind::kFirstCodes), 3u);
+  EXPECT_EQ(rounds(FrameKind::kExCodes), 2u);
+  EXPECT_EQ(rounds(FrameKind::kVectors), 1u);
+  EXPECT_TRUE(FateOf(FrameKind::kExCodes, Queue::kSmall, 1).keep);
+  EXPECT_FALSE(FateOf(FrameKind::kExCodes, Queue::kSmall, 0).keep);
+  EXPECT_FALSE(FateOf(FrameKind::kVectors, Queue::kSmall, 1).keep);
+  EXPECT_EQ(FateOf(FrameKind::kFirstCodes, Queue::kSmall, 3).uses, 0u);
+}
 
 TEST(S3FifoTest, UsedSlotsSurviveAScan) {
   S3Cache cache(100);
@@ -210,7 +148,7 @@ TEST(S3FifoTest, BeatsLruOnARecordedTrace) {
     LruCache lru(frames);
     size_t s3_misses = 0, lru_misses = 0;
     for (const uint16_t key : trace) {
-      s3_misses += !s3.Get(key);
+      s3_misses += !s3.Get(key, key >> 15 ? FrameKind::kExCodes : FrameKind::kFirstCodes);
       lru_misses += !lru.Get(key);
     }
     EXPECT_LT(static_cast<double>(s3_misses), 0.93 * static_cast<double>(lru_misses))

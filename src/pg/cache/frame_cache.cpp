@@ -22,15 +22,6 @@ constexpr int kMaxRounds = 4;
 // Slots looked at under the policy lock before others may have it.
 constexpr uint32_t kEvictSlice = 512;
 
-// What worth keeping means (FrameKind). Every search that probes a list needs its first codes; its
-// ex codes only where the first ones leave candidates; vectors only for the last few of those.
-constexpr engine::Retention kRetention[] = {
-    {3, 1},  // kRouting
-    {3, 1},  // kFirstCodes
-    {2, 1},  // kExCodes
-    {1, 2},  // kVectors
-};
-
 /// The bits of kUses for n uses.
 constexpr uint64_t Uses(uint32_t n) { return ((1ull << n) - 1) << kUsesShift; }
 
@@ -64,7 +55,7 @@ bool FrameCache::PinSlot(uint32_t slot, const Key& key, FrameKind kind, PinSet* 
   const uint64_t state = pg_atomic_fetch_add_u64(&header.state, 1);
   if (likely((state & kValid) != 0 && header.object == key.object && header.frame == key.frame)) {
     // Written only while it has few uses: a hot frame costs no second atomic operation.
-    const uint64_t most = Uses(kRetention[static_cast<int>(kind)].most_uses);
+    const uint64_t most = Uses(engine::RetentionOf(kind).most_uses);
     if ((state & most) != most) {
       const uint64_t more = ((state & kUses) << 1 | Uses(1)) & most;
       pg_atomic_fetch_or_u64(&header.state, more);
@@ -284,15 +275,12 @@ void FrameCache::TakeFrames(Batch& batch) {
 
 S3Fifo::Verdict FrameCache::Judge(uint32_t slot, S3Fifo::Queue queue) const {
   FrameHeader& header = arena_.headers[slot];
-  const engine::Retention& retention = kRetention[static_cast<int>(header.kind)];
   uint64_t state = pg_atomic_read_u64(&header.state);
   for (;;) {
     if ((state & kPinMask) != 0 || (state & kValid) == 0) return S3Fifo::Verdict::kSkip;
-    const uint64_t uses = (state & kUses) >> kUsesShift;
-    const bool small = queue == S3Fifo::Queue::kSmall;
-    const bool keep = small ? std::popcount(uses) >= retention.promote : uses != 0;
-    const uint64_t left = !keep || small ? 0 : uses >> 1;
-    const uint64_t next = (state & ~(kUses | (keep ? 0 : kValid))) | left << kUsesShift;
+    const auto uses = static_cast<uint32_t>(std::popcount(state & kUses));
+    const auto [keep, left] = engine::FateOf(header.kind, queue, uses);
+    const uint64_t next = (state & ~(kUses | (keep ? 0 : kValid))) | Uses(left);
     if (pg_atomic_compare_exchange_u64(&header.state, &state, next)) {
       return keep ? S3Fifo::Verdict::kKeep : S3Fifo::Verdict::kEvict;
     }

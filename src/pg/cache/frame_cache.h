@@ -22,19 +22,18 @@
 #include <vector>
 
 #include "base/status.h"
+#include "engine/retention.h"
 #include "engine/s3fifo.h"
 #include "format/geometry.h"
 #include "pg/pg.h"
 
 namespace vdb::pg {
 
+using engine::FrameKind;
 using format::kFrameBytes;
 
 struct Arena;
 class LocalPins;
-
-/// What a frame holds, in the order in which it is worth keeping.
-enum class FrameKind : uint8_t { kRouting = 0, kFirstCodes = 1, kExCodes = 2, kVectors = 3 };
 
 /// The first half of an object's id.
 struct ObjectKey {

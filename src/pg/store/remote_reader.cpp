@@ -15,8 +15,9 @@ namespace {
 
 // Frames between two wanted ones that are fetched along: 64 kB, less than a request costs.
 constexpr uint32_t kGapFrames = 4;
-// Stored bytes that are under way at once: the private memory that a batch takes.
-constexpr uint64_t kBatchBytes = 16 << 20;
+// Stored bytes that are under way at once: the private memory that a batch takes. As many as a
+// search fetches ahead, with gaps.
+constexpr uint64_t kBatchBytes = 32 << 20;
 
 RemoteReads remote_reads;
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
+#include <set>
+#include <utility>
 
 #include "base/strcat.h"
 #include "format/geometry.h"
@@ -12,8 +14,9 @@
 namespace vdb::pg {
 namespace {
 
-// Fetched along at most: 16 MB, of which a cache holds several.
-constexpr size_t kMaxAheadFrames = 1024;
+// Fetched along at most: 24 MB, of which a cache holds several. What one search in a hundred needs
+// where neighbours are spread over many lists.
+constexpr size_t kMaxAheadFrames = 1536;
 
 }  // namespace
 
@@ -55,13 +58,16 @@ void IndexSegmentReader::Follow(size_t segment, index::FramesAhead* ahead) {
 Status IndexSegmentReader::FetchAhead(std::span<const index::FrameRef> frames) {
   std::vector<index::FrameRef> all;
   ahead_->FramesOf(number_, &all);
-  // Not more than a small cache has room for, besides what others are using.
-  all.resize(std::min({all.size(), kMaxAheadFrames, FrameCache::Get().capacity() / 4}));
-  all.insert(all.end(), frames.begin(), frames.end());
-  std::sort(all.begin(), all.end(), [](const index::FrameRef& a, const index::FrameRef& b) {
-    return a.object != b.object ? a.object < b.object : a.frame < b.frame;
-  });
-  all.erase(std::unique(all.begin(), all.end()), all.end());
+  // The first of those, but not more than a small cache has room for, besides what others are
+  // using.
+  const size_t most = std::min(kMaxAheadFrames, FrameCache::Get().capacity() / 2) + frames.size();
+  std::set<std::pair<uint32_t, uint32_t>> chosen;
+  for (const index::FrameRef& frame : frames) chosen.insert({frame.object, frame.frame});
+  for (size_t i = 0; i < all.size() && chosen.size() < most; ++i) {
+    chosen.insert({all[i].object, all[i].frame});
+  }
+  all.clear();
+  for (const auto& [object, frame] : chosen) all.push_back({object, frame});
   std::vector<const uint8_t*> addresses(all.size());
   PinSet pins;
   return frames_.Pin(all, &pins, addresses.data());
