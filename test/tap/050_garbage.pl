@@ -108,6 +108,40 @@ like(gc($node), qr/another session has locked index "item_v"/, 'and it says so')
 $session->query_safe('ROLLBACK');
 collected('unlocked', $live);
 
+# What an index depends on, when REINDEX CONCURRENTLY has swapped it and ALTER TABLE has handed on the pages.
+my $path_b = new_store('store_b');
+my $depends = q{SELECT coalesce(string_agg(srvname, ' '), '-') FROM pg_depend d JOIN pg_foreign_server s ON s.oid = refobjid
+	WHERE refclassid = 'pg_foreign_server'::regclass AND classid = 'pg_class'::regclass AND objid = 'other_v'::regclass};
+$node->safe_psql('postgres', "CREATE SERVER b FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$path_b')");
+$node->safe_psql('postgres', "$index;");
+$node->safe_psql('postgres', 'ALTER INDEX other_v SET (store = b)');
+$node->safe_psql('postgres', 'REINDEX INDEX CONCURRENTLY other_v');
+wait_until($node, "SELECT ($depends) = 'b'");
+pass('after REINDEX CONCURRENTLY to another store');
+# As it is before a worker has mended it.
+$node->safe_psql('postgres', q{UPDATE pg_depend SET refobjid = (SELECT oid FROM pg_foreign_server WHERE srvname = 'archive')
+	WHERE refclassid = 'pg_foreign_server'::regclass AND classid = 'pg_class'::regclass AND objid = 'other_v'::regclass});
+$session->query_safe('BEGIN; DROP INDEX other_v');
+$all = objects($path_b);
+unlike(gc_actions($node), qr/removed/, 'nothing goes from any store while an index is locked');
+$session->query_safe('ROLLBACK');
+is(objects($path_b), $all, 'the index has its objects');
+is(gc_actions($node), 'kept ' . ($live + $all) . ", removed $all", 'what it had before goes');
+is($node->safe_psql('postgres', $depends), 'b', 'vdb.gc() mends what it depends on');
+$node->safe_psql('postgres', 'ALTER INDEX other_v SET (store = local)');
+$node->safe_psql('postgres', 'REINDEX INDEX CONCURRENTLY other_v');
+wait_until($node, "SELECT ($depends) = '-'");
+$node->safe_psql('postgres', 'ALTER INDEX other_v SET (store = b)');
+$node->safe_psql('postgres', 'REINDEX INDEX CONCURRENTLY other_v');
+wait_until($node, "SELECT ($depends) = 'b'");
+pass('local and back');
+$node->safe_psql('postgres', 'ALTER TABLE item ALTER v TYPE vector(16)');
+wait_until($node, "SELECT ($depends) = 'b'");
+pass('after ALTER TABLE');
+like(gc_error($node, 'DROP SERVER b'), qr/ERROR:  2BP01.*other_v/s, 'so that PostgreSQL guards the server');
+$node->safe_psql('postgres', 'DROP INDEX other_v; SELECT * FROM vdb.gc(); DROP SERVER b');
+is_clean($node, $path, 'moved about');
+
 # Refusals.
 like(gc_error($node, "BEGIN; $index; SELECT * FROM vdb.gc()"), qr/ERROR:  25001/, 'not in a transaction that has written');
 collected('after the refusal', $live);

@@ -11,8 +11,9 @@ extern "C" {
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_foreign_server.h"
-#include "foreign/foreign.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
+#include "utils/syscache.h"
 }
 
 namespace vdb::pg {
@@ -53,6 +54,34 @@ void DependOn(Oid index, Oid server) {
   ObjectAddressSet(self, RelationRelationId, index);
   ObjectAddressSet(other, ForeignServerRelationId, server);
   recordDependencyOn(&self, &other, DEPENDENCY_NORMAL);
+}
+
+Mended MendDependency(Relation index) {
+  const Oid oid = RelationGetRelid(index);
+  const auto in_pages = [&] {
+    if (!HasMeta(index)) return DependencyOf(oid);
+    const MetaPage meta = ReadMeta(index);
+    return IsLocal(meta) ? InvalidOid : ServerOf(oid, meta);
+  };
+  if (in_pages() == DependencyOf(oid)) return Mended::kNo;
+  // REINDEX CONCURRENTLY holds it; the rows must not change while it swaps them.
+  if (!ConditionalLockRelationOid(oid, ShareUpdateExclusiveLock)) return Mended::kBusy;
+  InvalidateCatalogSnapshot();
+  const Oid server = in_pages();
+  bool mends = server != DependencyOf(oid);
+  if (mends && OidIsValid(server)) {
+    LOCKTAG tag;
+    SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ForeignServerRelationId, server, 0);
+    // Whoever drops it, or purges it, has looked already.
+    mends = LockAcquire(&tag, AccessShareLock, false, true) != LOCKACQUIRE_NOT_AVAIL &&
+            SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(server));
+  }
+  if (mends) {
+    DependOn(oid, server);
+  } else {
+    UnlockRelationOid(oid, ShareUpdateExclusiveLock);
+  }
+  return mends ? Mended::kYes : Mended::kNo;
 }
 
 Oid ServerOf(Oid index, const MetaPage& meta) {

@@ -64,21 +64,24 @@ bool Write(Relation index) {
   return true;
 }
 
-/// False: another session has locked it.
-bool SyncIndex(Oid index) {
+/// False: another session has locked it. *complete becomes false where REINDEX CONCURRENTLY has.
+bool SyncIndex(Oid index, bool* complete) {
   Relation relation = nullptr;
   const Opened opened = Call([&] { return Open(index, &relation); });
   if (opened != Opened::kYes) return opened == Opened::kGone;
-  const bool changed = Write(relation);
+  const bool written = Write(relation);
+  const Mended mended = Call([&] { return MendDependency(relation); });
+  const bool changed = written || mended == Mended::kYes;
   // Until the change is committed: a DROP must see the rows that it has to remove.
   Call([&] { relation_close(relation, changed ? NoLock : AccessShareLock); });
+  if (mended == Mended::kBusy) *complete = false;
   return true;
 }
 
 /// A damaged index keeps its rows, and others are brought up to date all the same.
-bool TrySyncIndex(Oid index) {
+bool TrySyncIndex(Oid index, bool* complete) {
   bool free = true;
-  ErrorData* const error = Attempt("vdb mirror", [&] { free = SyncIndex(index); });
+  ErrorData* const error = Attempt("vdb mirror", [&] { free = SyncIndex(index, complete); });
   if (error == nullptr) return free;
   Call([&] {
     if (ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
@@ -91,9 +94,13 @@ bool TrySyncIndex(Oid index) {
   return true;
 }
 
+bool Contains(std::span<const Oid> indexes, Oid index) {
+  return std::find(indexes.begin(), indexes.end(), index) != indexes.end();
+}
+
 }  // namespace
 
-bool SyncMirror(std::span<const Oid> awaited) {
+bool SyncMirror(std::span<const Oid> awaited, std::span<const Oid> dropped) {
   List* indexes = NIL;
   const bool present = Call([&] {
     if (!HasMirror()) return false;
@@ -109,10 +116,14 @@ bool SyncMirror(std::span<const Oid> awaited) {
   });
   if (!present) return true;
   bool complete = true;
+  // Another index may have got its pages, and be locked as long as the dropped one.
+  const bool handed_on = std::any_of(awaited.begin(), awaited.end(),
+                                     [&](Oid index) { return !list_member_oid(indexes, index); });
   for (int i = 0; i < list_length(indexes); ++i) {
     Call([] { CHECK_FOR_INTERRUPTS(); });
     const Oid index = list_nth_oid(indexes, i);
-    if (!TrySyncIndex(index) && std::find(awaited.begin(), awaited.end(), index) != awaited.end()) {
+    if (Contains(dropped, index)) continue;
+    if (!TrySyncIndex(index, &complete) && (handed_on || Contains(awaited, index))) {
       complete = false;
     }
   }

@@ -2,6 +2,7 @@
 
 #include "pg/gc/drop_guard.h"
 
+#include "pg/am/index_server.h"
 #include "pg/catalog/index_list.h"
 #include "pg/catalog/ledger.h"
 #include "pg/catalog/mirror.h"
@@ -52,8 +53,12 @@ void RefuseLedger() {
 }
 
 void DropFromMirror(Oid relation, int flags) {
-  if (!IsPermanentIndex(relation) || MirroredManifest(relation) == nullptr) return;
-  if ((flags & PERFORM_DELETION_CONCURRENTLY) == 0) return ForgetInMirror(relation);
+  if (!IsPermanentIndex(relation)) return;
+  if (MirroredManifest(relation) == nullptr && !OidIsValid(DependencyOf(relation))) return;
+  // ALTER TABLE may have handed its pages on, to an index that has no rows there yet.
+  const bool concurrently = (flags & PERFORM_DELETION_CONCURRENTLY) != 0;
+  if ((flags & PERFORM_DELETION_INTERNAL) != 0 && !concurrently) MirrorAfterCommit(relation);
+  if (!concurrently) return ForgetInMirror(relation);
   // It must be the first to write in its transaction. If it fails after all, the next worker puts
   // the rows back.
   ForgetInMirrorSoon(relation);

@@ -89,6 +89,9 @@ void Forget(const std::vector<LedgerRow>& rows, const std::string& name, WorkerC
 void Purge(Oid server, bool forget, Report* report) {
   Call([] { RequireSuperuser(); });
   CollectorLock lock("vdb.purge()");
+  WorkerClient worker;
+  // What indexes depend on is what they use.
+  worker.Ask(RequestKind::kSyncMirror, std::span<const Oid>());
   BuildsExcluded excluded(server);
   std::vector<LedgerRow> rows;
   for (const LedgerRow& row : Call([] { return ReadLedger(); })) {
@@ -96,7 +99,6 @@ void Purge(Oid server, bool forget, Report* report) {
   }
   RequireUnused(server, rows);
   const std::string name = ServerName(server);
-  WorkerClient worker;
   if (forget) {
     Forget(rows, name, &worker, report);
   } else {

@@ -59,15 +59,17 @@ void Start(Order order) {
   }
 }
 
-/// False: an index that is awaited is locked.
+/// False: an index that is awaited, or to be mended, is locked.
 bool Serve(const Order& order) {
-  if (!order.forget) return SyncMirror({order.indexes, order.count});
+  if (!order.forget) return SyncMirror({order.indexes, order.count}, {});
   Call([&] {
     if (!HasMirror()) return;
     LockMirror();
     for (uint32 i = 0; i < order.count; i++) ForgetInMirror(order.indexes[i]);
+    CommandCounterIncrement();
   });
-  return true;
+  // REINDEX CONCURRENTLY drops what it has replaced, and has swapped their dependencies.
+  return SyncMirror({}, {order.indexes, order.count});
 }
 
 bool ServeInTransaction(const Order& order) {

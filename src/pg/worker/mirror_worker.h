@@ -10,10 +10,12 @@
 namespace vdb::pg {
 
 /// Starts one when this transaction has been committed, of which nobody must learn before: that
-/// index was built in it. It fails no commit. Throws nothing, and ereports at most 53200.
+/// index was built in it, or its pages were handed on. It fails no commit. Throws nothing, and
+/// ereports at most 53200.
 void MirrorAfterCommit(Oid index);
 
-/// Starts one that removes that index's rows: a DROP INDEX CONCURRENTLY, which may not write.
+/// Starts one that removes that index's rows: a DROP INDEX CONCURRENTLY, which may not write. Then
+/// it does what others do.
 /// Throws and ereports nothing.
 void ForgetInMirrorSoon(Oid index);
 

@@ -57,7 +57,7 @@ void Serve(const RequestHeader& header, std::span<const char> bytes, StringInfo 
       for (const OwnerRow& row : Items<OwnerRow>(header, bytes)) ConfirmOwner(row);
       return;
     case RequestKind::kSyncMirror:
-      return Entry("vdb mirror", [] { SyncMirror({}); });
+      return Entry("vdb mirror", [] { SyncMirror({}, {}); });
     case RequestKind::kFollowUpgrade:
       return FollowUpgrade();
   }
