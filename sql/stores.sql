@@ -164,11 +164,28 @@ REVOKE USAGE ON FOREIGN SERVER dir FROM vdb_store_user;
 SET enable_seqscan = off;
 SELECT count(*) FROM (SELECT 1 FROM owned ORDER BY v <-> '[0,0,0]' LIMIT 5) s;
 RESET enable_seqscan;
+-- A dump has GRANTs last. So who restores it, a superuser, may build where the owner may not (yet); rebuilding lends no right,
+-- nor does calling what the owner has made.
+REINDEX INDEX owned_v;
+REINDEX INDEX CONCURRENTLY owned_v;
+DROP INDEX owned_v;
+DROP INDEX IF EXISTS owned_v_ccnew;
+CREATE INDEX owned_v ON owned USING vdb (v) WITH (store = dir);
+SELECT store FROM vdb.stat_index WHERE indexname = 'owned_v';
+SET vdb.default_store = dir;
+CREATE INDEX ON owned USING vdb (v);
+RESET vdb.default_store;
+SET ROLE vdb_store_user;
+CREATE FUNCTION build_index() RETURNS void SECURITY DEFINER LANGUAGE sql AS 'CREATE INDEX ON owned USING vdb (v) WITH (store = dir)';
+CREATE INDEX ON owned USING vdb (v) WITH (store = dir);
+RESET ROLE;
+SELECT build_index();
 SET ROLE vdb_store_user;
 SELECT vdb.chunk_cid('item_v', 1);
 RESET ROLE;
 SET client_min_messages = warning;
 DROP TABLE item, passing, unsafe, owned;
+DROP FUNCTION build_index();
 DROP SERVER own CASCADE;
 -- Objects that nothing uses any more are still there.
 DROP SERVER dir;

@@ -24,7 +24,7 @@ $old->safe_psql('postgres', q{
 	CREATE TABLE nothing (v halfvec(3));
 	CREATE INDEX nothing_v ON nothing USING vdb (v)});
 
-# Indexes in stores. Those of server b have been dropped; remote_c is about to be moved; nothing was built in d.
+# Indexes in stores. Those of server b have been dropped; remote_c is about to be moved.
 my %path = map { $_ => new_store("store_$_") } 'a' .. 'd';
 $old->safe_psql('postgres', join ';', map {
 	"CREATE SERVER $_ FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$path{$_}')"
@@ -32,6 +32,15 @@ $old->safe_psql('postgres', join ';', map {
 $old->safe_psql('postgres', 'CREATE TABLE remote (id int, v vector(32)); INSERT INTO remote SELECT * FROM item WHERE id <= 3000');
 $old->safe_psql('postgres', "CREATE INDEX remote_$_ ON remote USING vdb (v) WITH (store = $_)") foreach 'a' .. 'c';
 $old->safe_psql('postgres', 'DROP INDEX remote_b; ALTER INDEX remote_c SET (store = d)');
+# Its owner's right to the server is a GRANT, which is the last thing in a dump.
+$old->safe_psql('postgres', q{
+	CREATE ROLE alice LOGIN;
+	GRANT USAGE ON FOREIGN SERVER d TO alice;
+	GRANT CREATE ON SCHEMA public TO alice;
+	CREATE TABLE hers AS SELECT * FROM remote;
+	ALTER TABLE hers ALTER v TYPE vector(32);
+	ALTER TABLE hers OWNER TO alice;
+	CREATE INDEX hers_v ON hers USING vdb (v) WITH (store = d)});
 my $oid = q{SELECT oid FROM pg_foreign_server WHERE srvname = 'a'};
 my $old_oid = $old->safe_psql('postgres', $oid);
 my %stored = map { $_ => scalar objects($path{$_}) } keys %path;
@@ -50,11 +59,14 @@ unlike(slurp_file($dump), qr/^COPY vdb\./m, 'no dump holds a key');
 my $new = PostgreSQL::Test::Cluster->new('new');
 $new->init;
 $new->append_conf('postgresql.conf', "shared_preload_libraries = 'vdb_ext'\n$conf");
+# An index that is local in the old cluster stays so.
+$new->append_conf('postgresql.conf', 'vdb.default_store = a');
 $old->stop;
 my $bindir = $new->config_data('--bindir');
 chdir ${PostgreSQL::Test::Utils::tmp_check} or die $!;
 command_ok([ 'pg_upgrade', '--no-sync', '-d', $old->data_dir, '-D', $new->data_dir, '-b', $bindir, '-B', $bindir,
 		'-s', $new->host, '-p', $old->port, '-P', $new->port ], 'pg_upgrade');
+$new->append_conf('postgresql.conf', "vdb.default_store = ''");
 $new->start;
 is($new->safe_psql('postgres', $_), $before{$_}, "after the upgrade: $_") foreach $search, $stats, $check;
 $new->safe_psql('postgres', 'INSERT INTO item SELECT id + 20000, v FROM item LIMIT 100;
@@ -65,7 +77,7 @@ is($new->safe_psql('postgres', "SELECT c.rows, n.delta_rows FROM vdb.check('item
 # Servers have other oids now, which neither pages nor ledger know.
 isnt($new->safe_psql('postgres', $oid), $old_oid, 'a server has another oid');
 my $in_ledger = 'SELECT DISTINCT srvname FROM vdb.object o LEFT JOIN pg_foreign_server s ON s.oid = o.server ORDER BY 1';
-isnt($new->safe_psql('postgres', $in_ledger), "a\nb\nc", 'and the ledger the old one');
+isnt($new->safe_psql('postgres', $in_ledger), "a\nb\nc\nd", 'and the ledger the old one');
 foreach my $index ('a', 'c')
 {
 	my $other = $index eq 'a' ? 'c' : 'a';
@@ -74,23 +86,26 @@ foreach my $index ('a', 'c')
 	is($new->safe_psql('postgres', "SELECT store FROM vdb.stat_index WHERE indexname = 'remote_$index'"), $index, 'from its store');
 }
 like(gc_error($new, 'DROP SERVER b'), qr/ERROR:  2BP01.*vdb\.object has $stored{b} of them/s, 'DROP SERVER knows of objects of the old cluster');
-my $kept = $stored{a} + $stored{c};
+my $kept = $stored{a} + $stored{c} + $stored{d};
 is(gc_actions($new, 'true'), "kept $kept, would remove $stored{b}", 'a dry run after the upgrade');
-is($new->safe_psql('postgres', $in_ledger), "a\nb\nc", 'the ledger has followed');
+is($new->safe_psql('postgres', $in_ledger), "a\nb\nc\nd", 'the ledger has followed');
 is(gc_actions($new), "kept $kept, removed $stored{b}", 'what was dropped before the upgrade goes');
-is(join(' ', map { scalar objects($path{$_}) } 'a' .. 'd'), "$stored{a} 0 $stored{c} 0", 'and nothing else');
+is(join(' ', map { scalar objects($path{$_}) } 'a' .. 'd'), "$stored{a} 0 $stored{c} $stored{d}", 'and nothing else');
 $new->safe_psql('postgres', 'DROP SERVER b; REINDEX TABLE remote');
-is(gc_actions($new), "kept $kept, removed $kept", 'REINDEX, under the new names');
+is(gc_actions($new), "kept $kept, removed " . ($stored{a} + $stored{c}), 'REINDEX, under the new names');
 is($new->safe_psql('postgres', q{SELECT indexname, store FROM vdb.stat_index WHERE tablename = 'remote' ORDER BY 1}),
 	"remote_a|a\nremote_c|d", 'each where its options say');
 $new->safe_psql('postgres', 'DROP INDEX remote_a; DROP INDEX remote_c');
 is($new->safe_psql('postgres', q{SELECT action, count(*) FROM vdb.purge('a') GROUP BY 1}), "removed|$stored{a}", 'purge');
-is(gc_actions($new), "removed $stored{c}", 'the last ones go');
-$new->safe_psql('postgres', 'DROP TABLE remote; DROP SERVER a; DROP SERVER c; DROP SERVER d');
+is(gc_actions($new), "kept $stored{d}, removed $stored{c}", 'the others go by themselves');
+$new->safe_psql('postgres', 'DROP TABLE remote; DROP SERVER a; DROP SERVER c');
+my $hers = "SET enable_seqscan = off; SELECT id FROM hers ORDER BY v <-> (SELECT v FROM hers WHERE id = 77) LIMIT 1";
+is($new->safe_psql('postgres', $hers, extra_params => [ '-U', 'alice' ]), '77', 'her index answers her');
 
 $new->safe_psql('postgres', 'CREATE DATABASE restored');
 $new->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $new->connstr('restored'), '-f', $dump ], 'restore');
 is($new->safe_psql('restored', $search), $before{$search}, 'the restored database answers');
+is($new->safe_psql('restored', $hers, extra_params => [ '-U', 'alice' ]), '77', 'so does her index, in a store');
 is($new->safe_psql('restored', q{SELECT count(DISTINCT master_key_id), count(*) FILTER (WHERE encrypted)
 		FROM vdb.stat_index WHERE store = 'local'}), '1|2', 'with a key of its own');
 

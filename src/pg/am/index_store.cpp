@@ -10,9 +10,11 @@ extern "C" {
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
-#include "catalog/pg_foreign_server.h"
+#include "commands/defrem.h"
 #include "foreign/foreign.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "tcop/pquery.h"
 #include "utils/syscache.h"
 }
 
@@ -47,9 +49,37 @@ void WriteStoreOption(Relation index, const char* name) {
   CommandCounterIncrement();
 }
 
+/// The CREATE INDEX that the client has sent, if it has sent one.
+const IndexStmt* ClientsCreateIndex() {
+  if (ActivePortal == nullptr || list_length(ActivePortal->stmts) != 1) return nullptr;
+  const PlannedStmt* const planned = linitial_node(PlannedStmt, ActivePortal->stmts);
+  if (planned->utilityStmt == nullptr || !IsA(planned->utilityStmt, IndexStmt)) return nullptr;
+  return reinterpret_cast<const IndexStmt*>(planned->utilityStmt);
+}
+
 }  // namespace
 
+bool SuperuserPlaces(Relation index) {
+  if (!superuser_arg(GetOuterUserId()) || !IsFirstBuild(index)) return false;
+  const IndexStmt* const statement = ClientsCreateIndex();
+  if (statement == nullptr) return false;
+  const char* const name = StoreOf(index);
+  for (int i = 0; i < list_length(statement->options); i++) {
+    auto* const option = static_cast<DefElem*>(list_nth(statement->options, i));
+    if (std::strcmp(option->defname, "store") == 0) {
+      return name != nullptr && std::strcmp(defGetString(option), name) == 0;
+    }
+  }
+  return false;
+}
+
 Oid StoreServerFor(Relation index) {
+  if (IsBinaryUpgrade) {
+    const char* const in_dump = StoreOf(index);
+    const bool remote = in_dump != nullptr && std::strcmp(in_dump, kLocalStore) != 0;
+    DependOn(RelationGetRelid(index), remote ? get_foreign_server_oid(in_dump, true) : InvalidOid);
+    return InvalidOid;
+  }
   const bool permanent = index->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT;
   const char* name = StoreOf(index);
   const bool by_default =
@@ -66,7 +96,8 @@ Oid StoreServerFor(Relation index) {
                     errdetail("Temporary and unlogged indexes are always local.")));
   }
   const Oid server = get_foreign_server_oid(name, false);
-  RequireUsableStore(server, index->rd_rel->relowner);
+  RequireUsableStore(server, index->rd_rel->relowner,
+                     SuperuserPlaces(index) ? Usage::kGiven : Usage::kRequired);
   if (by_default) WriteStoreOption(index, pstrdup(name));
   DependOn(RelationGetRelid(index), server);
   return server;

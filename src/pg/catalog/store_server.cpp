@@ -109,7 +109,7 @@ List* MappingOptions(Oid server, Oid role) {
 }
 
 /// The server, if `role` may use it. ereports.
-ForeignServer* UsableServer(Oid server_oid, Oid role) {
+ForeignServer* UsableServer(Oid server_oid, Oid role, Usage usage) {
   ForeignServer* const server = GetForeignServer(server_oid);
   const ForeignDataWrapper* const wrapper = GetForeignDataWrapper(server->fdwid);
   if (std::strcmp(wrapper->fdwname, kWrapperName) != 0) {
@@ -117,7 +117,9 @@ ForeignServer* UsableServer(Oid server_oid, Oid role) {
                     errmsg("server \"%s\" is not a store", server->servername),
                     errhint("CREATE SERVER ... FOREIGN DATA WRAPPER vdb_store makes one.")));
   }
-  compat::RequireServerUsage(server_oid, server->servername, role);
+  if (usage == Usage::kRequired) {
+    compat::RequireServerUsage(server_oid, server->servername, role);
+  }
   return server;
 }
 
@@ -229,9 +231,9 @@ void DefineStoreSettings() {
                            nullptr);
 }
 
-void RequireUsableStore(Oid server, Oid role) { UsableServer(server, role); }
+void RequireUsableStore(Oid server, Oid role, Usage usage) { UsableServer(server, role, usage); }
 
-StoreHandle OpenStore(Oid server_oid, Oid role) {
+StoreHandle OpenStore(Oid server_oid, Oid role, Usage usage) {
   static const bool registered = [] {
     Call([] {
       CacheRegisterSyscacheCallback(FOREIGNSERVEROID, ForgetStores, 0);
@@ -241,7 +243,7 @@ StoreHandle OpenStore(Oid server_oid, Oid role) {
   }();
   (void)registered;
   // Also serves invalidations that have come in.
-  ForeignServer* const server = Call([&] { return UsableServer(server_oid, role); });
+  ForeignServer* const server = Call([&] { return UsableServer(server_oid, role, usage); });
   Registry& registry = OpenedStores();
   const std::pair<Oid, Oid> key(server_oid, role);
   if (auto found = registry.find(key); found != registry.end()) {

@@ -15,8 +15,11 @@ int RequestTimeoutMs();
 /// Defines vdb.request_timeout and vdb.allow_http. For _PG_init.
 void DefineStoreSettings();
 
+/// Whether a role must have USAGE on a server.
+enum class Usage : uint8_t { kRequired, kGiven };
+
 /// ereports unless the server is a store and `role` has USAGE on it.
-void RequireUsableStore(Oid server, Oid role);
+void RequireUsableStore(Oid server, Oid role, Usage usage);
 
 /// A store that is open, and what its server's options say of its use.
 struct StoreHandle {
@@ -27,6 +30,6 @@ struct StoreHandle {
 /// The store behind a server as `role` may use it: with USAGE, the role's mapping, and for a
 /// directory the server owner's right to files of the machine; all looked at anew each time. Kept,
 /// with its connections, until server or mapping change. Throws.
-StoreHandle OpenStore(Oid server, Oid role);
+StoreHandle OpenStore(Oid server, Oid role, Usage usage = Usage::kRequired);
 
 }  // namespace vdb::pg

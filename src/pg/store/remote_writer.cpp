@@ -4,6 +4,7 @@
 
 #include "crypto/hash.h"
 #include "pg/am/index_manifest.h"
+#include "pg/am/index_store.h"
 #include "pg/guard.h"
 #include "pg/store/object_name.h"
 #include "pg/store/remote_reader.h"
@@ -26,7 +27,9 @@ class AllOf final : public store::RangeSink {
 
 RemoteObjectWriter::RemoteObjectWriter(Relation index, const MetaPage& meta)
     : meta_(meta),
-      store_(OpenStore(meta.server, IndexOwner(index))),
+      store_(OpenStore(
+          meta.server, IndexOwner(index),
+          Call([&] { return SuperuserPlaces(index); }) ? Usage::kGiven : Usage::kRequired)),
       ledger_(index, meta, *store_.store),
       uploads_(store_.store->NewUploads(
           {.max_in_flight = kMaxInFlight, .object_timeout_ms = RequestTimeoutMs()})) {}
