@@ -125,6 +125,40 @@ REINDEX INDEX item_v;
 REINDEX INDEX CONCURRENTLY item_v;
 TRUNCATE item;
 SELECT indexname, store FROM vdb.stat_index WHERE tablename = 'item' ORDER BY 1;
+-- Options follow a server that is renamed, and so does what is built by them.
+RESET vdb.default_store;
+INSERT INTO item SELECT i, vt.uniform(i, 24) FROM generate_series(1, 3000) i;
+CREATE INDEX item_moved ON item USING vdb (v) WITH (store = dir, code_bits = 2);
+CREATE TABLE parted (v vector(3)) PARTITION BY RANGE (v);
+CREATE INDEX parted_v ON parted USING vdb (v) WITH (store = dir);
+ALTER SERVER dir RENAME TO archive;
+CREATE TABLE parted_1 PARTITION OF parted DEFAULT;
+SELECT relname, reloptions FROM pg_class WHERE 'store=archive' = ANY (reloptions) ORDER BY 1;
+SELECT DISTINCT name FROM vdb.store_owner;
+REINDEX INDEX item_moved;
+REINDEX INDEX CONCURRENTLY item_moved;
+VACUUM FULL item;
+SELECT indexname, store FROM vdb.stat_index WHERE tablename IN ('item', 'parted_1') ORDER BY 1;
+ALTER SERVER archive RENAME TO local;
+-- As if it had been renamed while vdb_ext was not preloaded: an index stays, and what its option means is a server that it is in.
+UPDATE pg_foreign_server SET srvname = 'renamed' WHERE srvname = 'archive';
+TRUNCATE item;
+SELECT reloptions FROM pg_class WHERE relname = 'item_moved';
+UPDATE pg_foreign_server SET srvname = 'dir' WHERE srvname = 'renamed';
+CREATE SERVER renamed FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path :'path');
+UPDATE vdb.store_owner SET name = 'renamed';
+REINDEX INDEX item_moved;
+SELECT reloptions FROM pg_class WHERE relname = 'item_moved';
+SELECT store FROM vdb.stat_index WHERE indexname = 'item_moved';
+-- A real change is one.
+ALTER INDEX item_moved SET (store = renamed);
+UPDATE vdb.store_owner SET name = 'dir';
+REINDEX INDEX item_moved;
+SELECT store FROM vdb.stat_index WHERE indexname = 'item_moved';
+DROP INDEX item_moved;
+DROP TABLE parted;
+DROP SERVER renamed;
+SET vdb.default_store = dir;
 -- Temporary and unlogged indexes are local.
 CREATE TEMP TABLE passing (v vector(3));
 CREATE INDEX passing_v ON passing USING vdb (v);

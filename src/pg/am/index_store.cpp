@@ -4,18 +4,18 @@
 
 #include "pg/am/index_server.h"
 #include "pg/am/settings.h"
+#include "pg/am/store_option.h"
+#include "pg/catalog/store_owner.h"
 #include "pg/catalog/store_server.h"
 
 extern "C" {
-#include "access/table.h"
-#include "catalog/dependency.h"
-#include "catalog/indexing.h"
+#include "catalog/index.h"
+#include "catalog/pg_foreign_server.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
 #include "tcop/pquery.h"
-#include "utils/syscache.h"
 }
 
 namespace vdb::pg {
@@ -28,25 +28,26 @@ bool IsFirstBuild(Relation index) {
          std::strstr(RelationGetRelationName(index), "_ccnew") == nullptr;
 }
 
-void WriteStoreOption(Relation index, const char* name) {
-  Relation catalog = table_open(RelationRelationId, RowExclusiveLock);
-  HeapTuple tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(RelationGetRelid(index)));
-  if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for an index that is being built");
-  bool isnull;
-  const Datum before = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
-  char option[] = "store";
-  List* const added =
-      list_make1(makeDefElem(option, reinterpret_cast<Node*>(makeString(pstrdup(name))), -1));
-  Datum values[Natts_pg_class] = {};
-  bool nulls[Natts_pg_class] = {};
-  bool replace[Natts_pg_class] = {};
-  values[Anum_pg_class_reloptions - 1] =
-      transformRelOptions(isnull ? Datum{0} : before, added, nullptr, nullptr, false, false);
-  replace[Anum_pg_class_reloptions - 1] = true;
-  tuple = heap_modify_tuple(tuple, RelationGetDescr(catalog), values, nulls, replace);
-  CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
-  table_close(catalog, RowExclusiveLock);
-  CommandCounterIncrement();
+/// The server of that name, locked against a change of it until the transaction ends; InvalidOid:
+/// there is none.
+Oid LockServer(const char* name) {
+  for (;;) {
+    const Oid server = get_foreign_server_oid(name, true);
+    if (!OidIsValid(server)) return server;
+    LockDatabaseObject(ForeignServerRelationId, server, 0, AccessShareLock);
+    if (get_foreign_server_oid(name, true) == server) return server;
+    UnlockDatabaseObject(ForeignServerRelationId, server, 0, AccessShareLock);
+  }
+}
+
+/// The server that an index is rebuilt in although its option does not say so: it was renamed while
+/// vdb_ext was not preloaded, which follows renames otherwise (catalog/server_rename.h).
+/// InvalidOid: the option counts. named: what server has the name that the option says.
+Oid RenamedServer(Relation index, const char* name, Oid named) {
+  if (IsFirstBuild(index)) return InvalidOid;
+  const Oid server = DependencyOf(RelationGetRelid(index));
+  if (!OidIsValid(server) || server == named) return InvalidOid;
+  return !OidIsValid(named) || OwnersSay(server, name) ? server : InvalidOid;
 }
 
 /// The CREATE INDEX that the client has sent, if it has sent one.
@@ -95,10 +96,20 @@ Oid StoreServerFor(Relation index) {
                            RelationGetRelationName(index), name),
                     errdetail("Temporary and unlogged indexes are always local.")));
   }
-  const Oid server = get_foreign_server_oid(name, false);
+  Oid server = LockServer(name);
+  const Oid renamed = RenamedServer(index, name, server);
+  if (OidIsValid(renamed)) {
+    server = renamed;
+    LockDatabaseObject(ForeignServerRelationId, server, 0, AccessShareLock);
+  }
+  // Says that there is none.
+  if (!OidIsValid(server)) get_foreign_server_oid(name, false);
   RequireUsableStore(server, index->rd_rel->relowner,
                      SuperuserPlaces(index) ? Usage::kGiven : Usage::kRequired);
-  if (by_default) WriteStoreOption(index, pstrdup(name));
+  if (by_default) WriteStoreOption(RelationGetRelid(index), name);
+  if (OidIsValid(renamed)) {
+    WriteStoreOption(RelationGetRelid(index), GetForeignServer(server)->servername);
+  }
   DependOn(RelationGetRelid(index), server);
   return server;
 }

@@ -17,7 +17,8 @@ bool IsOfMethod(const FormData_pg_class& form, Oid method) {
   return form.relkind == RELKIND_INDEX && form.relam == method;
 }
 
-List* Indexes(bool permanent) {
+template <class Wanted>
+List* Indexes(Wanted&& wanted) {
   const Oid method = get_index_am_oid("vdb", false);
   List* indexes = NIL;
   // A builder is seen to have ended a moment before its invalidations come in: what snapshot there
@@ -27,9 +28,7 @@ List* Indexes(bool permanent) {
   SysScanDesc scan = systable_beginscan(classes, InvalidOid, false, nullptr, 0, nullptr);
   while (HeapTuple tuple = systable_getnext(scan)) {
     const auto* form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-    if (!IsOfMethod(*form, method)) continue;
-    if (permanent && form->relpersistence != RELPERSISTENCE_PERMANENT) continue;
-    indexes = lappend_oid(indexes, form->oid);
+    if (wanted(*form, method)) indexes = lappend_oid(indexes, form->oid);
   }
   systable_endscan(scan);
   table_close(classes, AccessShareLock);
@@ -38,9 +37,20 @@ List* Indexes(bool permanent) {
 
 }  // namespace
 
-List* VdbIndexes() { return Indexes(false); }
+List* VdbIndexes() { return Indexes(IsOfMethod); }
 
-List* PermanentIndexes() { return Indexes(true); }
+List* PermanentIndexes() {
+  return Indexes([](const FormData_pg_class& form, Oid method) {
+    return IsOfMethod(form, method) && form.relpersistence == RELPERSISTENCE_PERMANENT;
+  });
+}
+
+List* IndexesWithOptions() {
+  return Indexes([](const FormData_pg_class& form, Oid method) {
+    return form.relam == method &&
+           (form.relkind == RELKIND_INDEX || form.relkind == RELKIND_PARTITIONED_INDEX);
+  });
+}
 
 bool IsPermanentIndex(Oid relation) {
   HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));

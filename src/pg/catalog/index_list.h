@@ -11,6 +11,9 @@ List* VdbIndexes();
 /// The permanent ones: all others are local.
 List* PermanentIndexes();
 
+/// All, and partitioned ones, which are nothing but their options.
+List* IndexesWithOptions();
+
 /// Whether that is a permanent index of this access method. ereports.
 bool IsPermanentIndex(Oid relation);
 

@@ -178,6 +178,32 @@ void MoveOwners(std::span<const ServerMove> moves) {
   table_close(table, RowExclusiveLock);
 }
 
+bool RenameOwners(Oid server, const char* name) {
+  if (!OidIsValid(OwnRelationIfAny(kTable))) return false;
+  Relation table = OpenOwnTable(kTable, RowExclusiveLock);
+  ScanKeyData key;
+  ScanKeyInit(&key, kServer, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(server));
+  SysScanDesc scan = systable_beginscan(table, OwnRelation(kPrimaryKey), true, nullptr, 1, &key);
+  bool any = false;
+  while (HeapTuple tuple = systable_getnext(scan)) {
+    OwnerRow row;
+    ReadRow(tuple, RelationGetDescr(table), &row);
+    strlcpy(row.name, name, sizeof(row.name));
+    Update(table, &tuple->t_self, row);
+    any = true;
+  }
+  systable_endscan(scan);
+  table_close(table, NoLock);
+  return any;
+}
+
+bool OwnersSay(Oid server, const char* name) {
+  for (const OwnerRow& row : ReadOwners()) {
+    if (row.server == server && std::strcmp(row.name, name) == 0) return true;
+  }
+  return false;
+}
+
 void EnsureOwner(OwnerRow* row) {
   Relation table = OpenForWrite();
   OwnerRow now = *row;

@@ -43,6 +43,10 @@ void WriteOwner(const OwnerRow& row);
 void ConfirmOwner(const OwnerRow& row);
 /// Rows of those servers name them by their oids of now, in this cluster.
 void MoveOwners(std::span<const ServerMove> moves);
+/// Rows of a server say its new name. False: it has none.
+bool RenameOwners(Oid server, const char* name);
+/// Whether rows of that server say that it has, or had when one was last written, that name.
+bool OwnersSay(Oid server, const char* name);
 /// All rows of a server go.
 void ForgetOwners(Oid server);
 

@@ -6,6 +6,7 @@
 #include "pg/catalog/index_list.h"
 #include "pg/catalog/ledger.h"
 #include "pg/catalog/mirror.h"
+#include "pg/catalog/server_rename.h"
 #include "pg/catalog/store_owner.h"
 #include "pg/catalog/upgrade.h"
 #include "pg/guard.h"
@@ -72,6 +73,9 @@ static void vdb_object_access(ObjectAccessType access, Oid class_oid, Oid object
                               void* argument) {
   if (vdb::pg::previous_hook != nullptr) {
     vdb::pg::previous_hook(access, class_oid, object, sub, argument);
+  }
+  if (access == OAT_POST_ALTER && class_oid == ForeignServerRelationId) {
+    vdb::pg::Entry("vdb_object_access", [&] { vdb::pg::FollowRename(object); });
   }
   if (access != OAT_DROP || sub != 0) return;
   vdb::pg::Entry("vdb_object_access", [&] {
