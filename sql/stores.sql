@@ -14,7 +14,6 @@ CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file');
 CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path 'relative');
 CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '/tmp', bucket 'vectors');
 CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5');
-CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url 'http://portal.invalid');
 CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url 'https://me:secret@portal.invalid');
 CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url 'https://portal.invalid', auth_token 'secret');
 CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's3', region 'eu-1');
@@ -32,6 +31,16 @@ CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (access_key_id 'me', secre
 SELECT * FROM vdb.store_check('s');
 SELECT * FROM vdb.store_check('nobody');
 DROP SERVER s CASCADE;
+-- Without TLS: a superuser declares it, which is what a restored dump does, but nobody uses it unless vdb.allow_http says so.
+CREATE SERVER s FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url 'http://127.0.0.1:1');
+SELECT * FROM vdb.store_check('s');
+SET vdb.allow_http = on;
+SET vdb.request_timeout = 100;
+SELECT bool_and(ok) FROM vdb.store_check('s');
+RESET vdb.request_timeout;
+RESET vdb.allow_http;
+SELECT * FROM vdb.store_check('s');
+DROP SERVER s;
 
 -- A directory of this cluster's.
 SELECT current_setting('data_directory') || '/vdb_test_store' AS path \gset
@@ -184,6 +193,7 @@ SET ROLE vdb_store_user;
 -- A server option must not read or write files that the role could not.
 CREATE SERVER own FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '/tmp');
 CREATE SERVER own FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url 'https://portal.invalid', ca_file '/etc/passwd');
+CREATE SERVER own FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url 'http://portal.invalid');
 CREATE SERVER own FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url 'https://portal.invalid');
 CREATE USER MAPPING FOR CURRENT_USER SERVER own OPTIONS (auth_token_file '/etc/passwd');
 SELECT bool_and(ok) FROM vdb.store_check('dir');

@@ -41,6 +41,10 @@ $old->safe_psql('postgres', q{
 	ALTER TABLE hers ALTER v TYPE vector(32);
 	ALTER TABLE hers OWNER TO alice;
 	CREATE INDEX hers_v ON hers USING vdb (v) WITH (store = d)});
+# One that only sessions with vdb.allow_http can use.
+$old->safe_psql('postgres', q{
+	SET vdb.allow_http = on;
+	CREATE SERVER web FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url 'http://127.0.0.1:1')});
 my $oid = q{SELECT oid FROM pg_foreign_server WHERE srvname = 'a'};
 my $old_oid = $old->safe_psql('postgres', $oid);
 my %stored = map { $_ => scalar objects($path{$_}) } keys %path;
@@ -85,6 +89,7 @@ foreach my $index ('a', 'c')
 		. 'SELECT id FROM remote ORDER BY v <-> (SELECT v FROM item WHERE id = 77) LIMIT 1; ROLLBACK'), '77', "remote_$index answers");
 	is($new->safe_psql('postgres', "SELECT store FROM vdb.stat_index WHERE indexname = 'remote_$index'"), $index, 'from its store');
 }
+$new->safe_psql('postgres', 'DROP SERVER web');
 like(gc_error($new, 'DROP SERVER b'), qr/ERROR:  2BP01.*vdb\.object has $stored{b} of them/s, 'DROP SERVER knows of objects of the old cluster');
 my $kept = $stored{a} + $stored{c} + $stored{d};
 is(gc_actions($new, 'true'), "kept $kept, would remove $stored{b}", 'a dry run after the upgrade');

@@ -5,9 +5,10 @@
 #include <climits>
 #include <cstring>
 #include <map>
-#include <utility>
+#include <tuple>
 #include <vector>
 
+#include "base/strcat.h"
 #include "crypto/hash.h"
 #include "pg/compat.h"
 #include "pg/catalog/registry_keys.h"
@@ -29,6 +30,7 @@ extern "C" {
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
+#include "miscadmin.h"
 #include "storage/fd.h"
 #include "utils/acl.h"
 #include "utils/inval.h"
@@ -73,7 +75,10 @@ void Validate(Datum array, Oid catalog) {
   List* const list = Call([&] { return untransformRelOptions(array); });
   const std::vector<store::Option> options = ViewOptions(list);
   if (catalog == ForeignServerRelationId) {
-    Result<store::StoreConfig> config = store::ParseStoreConfig(options, allow_http);
+    // Who may set vdb.allow_http, where the server is used, may also restore a dump of one that was
+    // made under it.
+    const bool http = allow_http || IsBinaryUpgrade || Call([] { return superuser(); });
+    Result<store::StoreConfig> config = store::ParseStoreConfig(options, http);
     ThrowIfError(config.status());
     if (config->type == store::StoreType::kFile) Call([] { RequireFiles(GetUserId()); });
   } else if (catalog == UserMappingRelationId) {
@@ -127,7 +132,8 @@ struct OpenedStore {
   StoreHandle handle;
   bool file = false;
 };
-using Registry = std::map<std::pair<Oid, Oid>, OpenedStore>;
+/// By server, role, and vdb.allow_http: a session that resets it is refused again.
+using Registry = std::map<std::tuple<Oid, Oid, bool>, OpenedStore>;
 
 Registry& OpenedStores() {
   static Registry& registry = *new Registry;
@@ -245,14 +251,18 @@ StoreHandle OpenStore(Oid server_oid, Oid role, Usage usage) {
   // Also serves invalidations that have come in.
   ForeignServer* const server = Call([&] { return UsableServer(server_oid, role, usage); });
   Registry& registry = OpenedStores();
-  const std::pair<Oid, Oid> key(server_oid, role);
+  const std::tuple<Oid, Oid, bool> key(server_oid, role, allow_http);
   if (auto found = registry.find(key); found != registry.end()) {
     if (found->second.file) Call([&] { RequireFiles(server->owner); });
     return found->second.handle;
   }
-  Result<store::StoreConfig> config =
-      store::ParseStoreConfig(ViewOptions(server->options), allow_http);
+  Result<store::StoreConfig> config = store::ParseStoreConfig(ViewOptions(server->options), true);
   ThrowIfError(config.status());
+  if (!allow_http && config->url.starts_with("http://")) {
+    ThrowIfError(Status(Code::kPermission,
+                        StrCat("store \"", server->servername, "\" has a URL without TLS"))
+                     .WithHint("Superusers can set vdb.allow_http, where the network is trusted."));
+  }
   const bool file = config->type == store::StoreType::kFile;
   if (file) Call([&] { RequireFiles(server->owner); });
   const OpenedStore opened{{MakeStore(server->servername, *config, server_oid, role),
