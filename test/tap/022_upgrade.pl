@@ -89,6 +89,11 @@ foreach my $index ('a', 'c')
 		. 'SELECT id FROM remote ORDER BY v <-> (SELECT v FROM item WHERE id = 77) LIMIT 1; ROLLBACK'), '77', "remote_$index answers");
 	is($new->safe_psql('postgres', "SELECT store FROM vdb.stat_index WHERE indexname = 'remote_$index'"), $index, 'from its store');
 }
+my $read = q{SELECT rows FROM vdb.check('remote_a', true)};
+my $forget = 'BEGIN; DELETE FROM vdb.store_owner;';
+is($new->safe_psql('postgres', "$forget $read; ROLLBACK"), '2700', 'without its owner record an index is where it depends on');
+like(gc_error($new, "$forget DELETE FROM pg_depend WHERE refclassid = 'pg_foreign_server'::regclass AND classid = 'pg_class'::regclass; $read"),
+	qr/ERROR:  42704.*store of index "remote_a" is not known.*HINT:.*REINDEX/s, 'without either it is nowhere');
 $new->safe_psql('postgres', 'DROP SERVER web');
 like(gc_error($new, 'DROP SERVER b'), qr/ERROR:  2BP01.*vdb\.object has $stored{b} of them/s, 'DROP SERVER knows of objects of the old cluster');
 my $kept = $stored{a} + $stored{c} + $stored{d};

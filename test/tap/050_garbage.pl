@@ -128,6 +128,19 @@ $session->query_safe('ROLLBACK');
 is(objects($path_b), $all, 'the index has its objects');
 is(gc_actions($node), 'kept ' . ($live + $all) . ", removed $all", 'what it had before goes');
 is($node->safe_psql('postgres', $depends), 'b', 'vdb.gc() mends what it depends on');
+# pg_upgrade may give one server the oid that another had.
+my $ledger = 'SELECT srvname, min(name), max(name) FROM vdb.object o JOIN pg_foreign_server s ON s.oid = o.server GROUP BY 1 ORDER BY 1';
+my $rightly = $node->safe_psql('postgres', $ledger);
+$node->safe_psql('postgres', q{
+	CREATE TABLE other AS SELECT a.oid, b.oid AS to FROM pg_foreign_server a, pg_foreign_server b WHERE a.oid <> b.oid;
+	UPDATE vdb.object SET server = other.to FROM other WHERE server = other.oid;
+	UPDATE vdb.store_owner SET server = 0, cluster = 1 WHERE name = 'b';
+	UPDATE vdb.store_owner SET server = other.to, cluster = 1 FROM other WHERE server = other.oid;
+	UPDATE vdb.store_owner SET server = other.to FROM other, pg_foreign_server s WHERE name = 'b' AND srvname = 'b' AND s.oid = other.oid;
+	DROP TABLE other});
+isnt($node->safe_psql('postgres', $ledger), $rightly, 'two servers have changed oids');
+is(gc_actions($node), 'kept ' . ($live + $all), 'nothing goes');
+is($node->safe_psql('postgres', $ledger), $rightly, 'and the ledger knows which is which');
 $node->safe_psql('postgres', 'ALTER INDEX other_v SET (store = local)');
 $node->safe_psql('postgres', 'REINDEX INDEX CONCURRENTLY other_v');
 wait_until($node, "SELECT ($depends) = '-'");
