@@ -67,6 +67,7 @@ bool Serve(const Order& order) {
     if (!HasMirror()) return;
     LockMirror();
     for (uint32 i = 0; i < order.count; i++) ForgetInMirror(order.indexes[i]);
+    CommandCounterIncrement();
   });
   // REINDEX CONCURRENTLY drops what it has replaced, and has swapped their dependencies.
   return SyncMirror({}, {order.indexes, order.count});
