@@ -146,7 +146,7 @@ namespace {
 /// Whether the store of that name is a remote one. ereports unless the current user may use it.
 bool IsRemoteStore(const char* name) {
   if (std::strcmp(name, kLocalStore) == 0) return false;
-  RequireUsableStore(get_foreign_server_oid(name, false), GetUserId());
+  RequireUsableStore(get_foreign_server_oid(name, false), GetUserId(), Usage::kRequired);
   return true;
 }
 

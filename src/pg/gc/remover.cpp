@@ -3,6 +3,7 @@
 #include "pg/gc/remover.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/strcat.h"
 #include "pg/guard.h"
