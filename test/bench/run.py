@@ -13,6 +13,7 @@ Build first (`make bench` does). The results go to build/bench/results.json and 
 
 import argparse
 import dataclasses
+import datetime
 import json
 import os
 import platform
@@ -66,7 +67,7 @@ def machine():
                 break
     load = os.getloadavg()[0]
     return (
-        f"{os.cpu_count()} x {model}, {platform.system()}, {pg.pg_config('version')}; "
+        f"{datetime.date.today()}, {os.cpu_count()} x {model}, {platform.system()}, {pg.pg_config('version')}; "
         f"load before the run {load:.1f}"
     )
 
