@@ -7,6 +7,8 @@ namespace {
 
 // What fails has taken its time already.
 constexpr int kUndoMs = 2000;
+// Between two looks at the breaker.
+constexpr int64_t kLookMs = 100;
 
 }  // namespace
 
@@ -17,7 +19,8 @@ bool ExchangeRun::Step() {
     if (ready_ms_ > MonotonicMs()) return false;
     // An upload is worth waiting for, a search is not.
     if (const int64_t wait = permission_.WaitMs(deadline_); wait > 0) {
-      ready_ms_ = MonotonicMs() + wait;
+      // Somebody's probe may end the outage at any time.
+      ready_ms_ = MonotonicMs() + std::min<int64_t>(wait, kLookMs);
       return false;
     }
     status_ = Begin();

@@ -9,6 +9,8 @@ namespace {
 
 // A probe that waits for a long upload must not keep everybody out for as long.
 constexpr int64_t kLongestProbeMs = 30'000;
+// With less time left nobody waits for somebody else's probe.
+constexpr int64_t kLeastMs = 500;
 // Who gives up sooner has not found out whether the store answers.
 constexpr int64_t kShortestOutageMs = 1000;
 
@@ -47,8 +49,11 @@ void Permission::Answered() {
 
 int64_t Permission::WaitMs(Deadline deadline) const {
   if (permit_ != Breaker::Permit::kNo) return 0;
-  const int64_t open = context_->state->breaker.OpenMs(MonotonicMs());
-  return open < deadline.RemainingMs() ? open : 0;
+  const Breaker& breaker = context_->state->breaker;
+  const int64_t now = MonotonicMs(), open = breaker.OpenMs(now), left = deadline.RemainingMs();
+  // A probe may be an upload, with all the time in the world; or it ends in a moment.
+  if (breaker.state(now) == Breaker::State::kProbing) return left > kLeastMs ? open : 0;
+  return open <= left / 2 ? open : 0;
 }
 
 void Permission::Failed(bool timed_out) {

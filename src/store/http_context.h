@@ -39,8 +39,8 @@ class Permission {
   /// Errors: kUnavailable at once when the store has just been found not to answer.
   Status Ask(std::string_view object, Deadline deadline);
   void Answered();
-  /// The time in ms that it makes sense to wait before asking; 0: none, or the deadline comes
-  /// first.
+  /// The time in ms that it makes sense to wait before asking; 0: none, or too little would be left
+  /// of the deadline.
   int64_t WaitMs(Deadline deadline) const;
   /// The operation fails because the store does not answer. The breaker opens unless the store has
   /// answered it, or somebody else meanwhile, or it had so little time that this says nothing.

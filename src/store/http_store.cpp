@@ -170,7 +170,7 @@ Status HttpStore::RemoveAll(std::span<const ObjectRef> objects, const RemovedFun
       ++i;
     }
     // Others have room now.
-    if (flying.size() < before) continue;
+    if (flying.size() < before || flying.empty()) continue;
     VDB_ASSIGN_OR_RETURN(HttpDriver * driver, context_.Driver());
     VDB_RETURN_IF_ERROR(driver->Pump(wait_ms, what));
   }

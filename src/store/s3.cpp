@@ -241,8 +241,14 @@ Result<std::vector<UnfinishedUpload>> S3Store::ListUnfinished(std::string_view p
   std::vector<UnfinishedUpload> found;
   std::string after;
   do {
-    VDB_ASSIGN_OR_RETURN(after, UnfinishedPage(prefix, after, &found, deadline));
+    VDB_ASSIGN_OR_RETURN(std::string next, UnfinishedPage(prefix, after, &found, deadline));
+    if (!next.empty() && next == after)
+      return StoreError(Code::kUnavailable, name(), "", "its list does not end");
+    after = std::move(next);
   } while (!after.empty());
+  // What was not asked for might be given up by who asked.
+  std::erase_if(
+      found, [prefix](const UnfinishedUpload& upload) { return !upload.name.starts_with(prefix); });
   return found;
 }
 

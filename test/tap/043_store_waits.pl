@@ -28,7 +28,7 @@ $node->safe_psql('postgres', qq{
 my $settings = 'SET enable_seqscan = off; SET enable_sort = off; SET jit = off; SET vdb.probes = 100000';
 my $query = '(SELECT embedding FROM held_out WHERE id = 3)';
 my $search = "SELECT string_agg(id::text, ',') FROM (SELECT id FROM gloss ORDER BY embedding <-> $query LIMIT 10) s";
-my $right = $node->safe_psql('postgres', "SET enable_indexscan = off; $search");
+my $right;
 my $build = 'CREATE INDEX built ON small USING vdb (v) WITH (store = s5)';
 my %endings = (timeout => qr/57014: canceling statement due to statement timeout/,
 	cancel => qr/57014: canceling statement due to user request/, terminate => qr/57P01: terminating connection/);
@@ -157,6 +157,7 @@ sub wait_until_hung_up
 sub stall { my (%how) = @_; return sub { $portal->fault('stall', seconds => 600, times => undef, %how) }; }
 
 $node->safe_psql('postgres', 'CREATE INDEX remote ON gloss USING vdb (embedding) WITH (store = s5, chunk_size = 1000)');
+$right = right_rows($node, $settings, $search);
 my %get = (method => 'GET', path => '^/z');
 
 cold(0);

@@ -169,7 +169,7 @@ like(gc_error($node, "BEGIN; CREATE SERVER new FOREIGN DATA WRAPPER vdb_store OP
 my $other_path = new_store('other');
 $node->safe_psql('postgres', qq{
 	CREATE SERVER other FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$other_path');
-	INSERT INTO vdb.store_owner (server, prefix, seed) SELECT oid, 'x', sha256('x') FROM pg_foreign_server WHERE srvname = 'other'});
+	INSERT INTO vdb.store_owner (server, prefix, seed, name, cluster, built_as) SELECT oid, 'x', sha256('x'), srvname, (SELECT system_identifier FROM pg_control_system()), oid FROM pg_foreign_server WHERE srvname = 'other'});
 $node->safe_psql('postgres', "SET statement_timeout = '60s'; BEGIN; DROP SERVER other; $index; ROLLBACK");
 is($node->safe_psql('postgres', 'SELECT count(*) FROM vdb.store_owner'), '2', 'DROP SERVER and a build in one transaction');
 collected('DROP SERVER and a build rolled back', $live);
@@ -354,6 +354,22 @@ $node->safe_psql('postgres', "SELECT vdb.adopt('archive', $extra)");
 $node->safe_psql('postgres', "SELECT * FROM vdb.purge('archive', $extra)");
 is_clean($node, $path, 'DROP DATABASE, purged');
 
+# Two servers over one place: a purge of one leaves what indexes keep in the other.
+my $shared = new_store('shared');
+$node->safe_psql('postgres', qq{
+	CREATE SERVER first_name FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$shared');
+	CREATE SERVER second_name FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$shared');
+	CREATE TABLE twice (id int, v vector(16));
+	INSERT INTO twice SELECT i, vt.row(i, 16) FROM generate_series(1, 2500) i;
+	CREATE INDEX twice_v ON twice USING vdb (v) WITH (store = first_name)});
+$node->safe_psql('postgres', 'ALTER INDEX twice_v SET (store = second_name)');
+$node->safe_psql('postgres', 'REINDEX INDEX twice_v');
+is($node->safe_psql('postgres', q{SELECT DISTINCT action FROM vdb.purge('first_name')}), 'removed', 'one of two servers is purged');
+is($node->safe_psql('postgres', q{SELECT rows FROM vdb.check('twice_v', true)}), '2500', 'what is kept by the other is whole');
+$node->safe_psql('postgres', 'DROP TABLE twice');
+$node->safe_psql('postgres', q{SELECT vdb.purge('second_name')});
+is(scalar objects($shared), 0, 'then that goes, too');
+
 # The end.
 $node->safe_psql('postgres', q{ALTER SYSTEM SET vdb.gc_retention = '1h'});
 $node->reload;
@@ -361,7 +377,9 @@ $node->safe_psql('postgres', 'DROP TABLE item');
 is(gc_actions($node), "kept $live", 'kept for an hour');
 is($node->safe_psql('postgres', q{SELECT DISTINCT action FROM vdb.purge('archive')}), 'removed', 'purged');
 is(scalar objects($path), 0, 'nothing is left');
-$node->safe_psql('postgres', 'DROP EXTENSION vdb_ext CASCADE');
+# An index in a store that has nothing there yet goes with the extension.
+$node->safe_psql('postgres', 'CREATE TABLE tiny (v vector(16)); CREATE INDEX ON tiny USING vdb (v) WITH (store = archive)');
+$node->safe_psql('postgres', 'DROP EXTENSION vdb_ext CASCADE; DROP TABLE tiny');
 
 # No worker, no preload.
 $node->append_conf('postgresql.conf', 'max_worker_processes = 0');

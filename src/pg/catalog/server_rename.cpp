@@ -8,6 +8,7 @@
 #include "pg/am/store_option.h"
 #include "pg/catalog/ledger.h"
 #include "pg/catalog/store_owner.h"
+#include "pg/catalog/store_server.h"
 #include "pg/catalog/upgrade.h"
 
 extern "C" {
@@ -49,6 +50,9 @@ void FollowRename(Oid server) {
   const ForeignServer* const before = GetForeignServerExtended(server, FSV_MISSING_OK);
   const char* const name = NewName(server);
   if (before == nullptr || name == nullptr || std::strcmp(before->servername, name) == 0) return;
+  // `local` in an option is never a server's name.
+  if (std::strcmp(before->servername, kLocalStore) == 0) return;
+  if (!IsStoreServer(server)) return;
   // By the names that there were.
   if (UpgradeIsPending()) FollowUpgrade();
   if (!RenameOwners(server, name) && std::strcmp(name, kLocalStore) == 0) return;

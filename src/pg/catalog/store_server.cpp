@@ -275,6 +275,14 @@ void DefineStoreSettings() {
                            nullptr);
 }
 
+bool IsStoreServer(Oid server) {
+  const ForeignServer* const found = GetForeignServerExtended(server, FSV_MISSING_OK);
+  if (found == nullptr) return false;
+  const ForeignDataWrapper* const wrapper =
+      GetForeignDataWrapperExtended(found->fdwid, FDW_MISSING_OK);
+  return wrapper != nullptr && std::strcmp(wrapper->fdwname, kWrapperName) == 0;
+}
+
 void RequireUsableStore(Oid server, Oid role, Usage usage) { UsableServer(server, role, usage); }
 
 StoreHandle OpenStore(Oid server_oid, Oid role, Usage usage) {
@@ -295,8 +303,10 @@ StoreHandle OpenStore(Oid server_oid, Oid role, Usage usage) {
   if (found != registry.end() &&
       std::all_of(found->second.secrets.begin(), found->second.secrets.end(),
                   [](const SecretFile& f) { return f.IsSame(); })) {
+    // Looking at rights may bring an invalidation, which empties the registry.
+    const StoreHandle handle = found->second.handle;
     if (found->second.file) Call([&] { RequireFiles(server->owner); });
-    return found->second.handle;
+    return handle;
   }
   Result<store::StoreConfig> config = store::ParseStoreConfig(ViewOptions(server->options), true);
   ThrowIfError(config.status());

@@ -15,6 +15,9 @@ int RequestTimeoutMs();
 /// Defines vdb.request_timeout and vdb.allow_http. For _PG_init.
 void DefineStoreSettings();
 
+/// Whether it is a server of the wrapper, of any kind of store. ereports.
+bool IsStoreServer(Oid server);
+
 /// Whether a role must have USAGE on a server.
 enum class Usage : uint8_t { kRequired, kGiven };
 

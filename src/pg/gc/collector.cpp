@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstring>
+#include <optional>
 
 #include "base/strcat.h"
 #include "pg/catalog/own_table.h"
@@ -190,8 +191,9 @@ void Collector::Mark(const std::vector<Verdict>& verdicts, WorkerClient* worker)
   }
 }
 
-/// Of the objects of builds that have not ended, those included that began after the collection.
-std::set<std::string> Collector::NamesInProgress() {
+/// Objects of builds that have ended, as of now.
+std::set<std::string> Collector::NamesOfEndedBuilds() {
+  std::set<std::string> names;
   std::vector<LedgerRow> rows;
   Call([&] {
     ForEachLedgerRow([&](const LedgerRow& row) {
@@ -199,9 +201,8 @@ std::set<std::string> Collector::NamesInProgress() {
       return true;
     });
   });
-  std::set<std::string> names;
   for (const LedgerRow& row : rows) {
-    if (StateOf(row.builder) == Builder::kInProgress) names.insert(row.name);
+    if (StateOf(row.builder) != Builder::kInProgress) names.insert(row.name);
   }
   return names;
 }
@@ -229,8 +230,13 @@ void Collector::Run() {
   if (worker != nullptr) Mark(verdicts, worker.get());
   // Before the rows, which say where to look.
   remover.ForEachPrefix([this](store::ObjectStore& store, const std::string& prefix) {
-    GiveUpUploads(
-        store, prefix, dry_run_, [this] { return NamesInProgress(); }, report_);
+    // Not such as the ledger does not know: another cluster's builds may be under way there.
+    std::optional<std::set<std::string>> ended;
+    const auto given_up = [&](const std::string& name) {
+      if (!ended.has_value()) ended = NamesOfEndedBuilds();
+      return ended->contains(name);
+    };
+    GiveUpUploads(store, prefix, dry_run_, given_up, report_);
   });
   for (size_t i = 0; i < rows_.size(); i++) {
     const LedgerRow& row = rows_[i];

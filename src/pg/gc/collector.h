@@ -59,7 +59,7 @@ class Collector {
   Verdict Judge(const LedgerRow& row) const;
   Verdict JudgeUnreferenced(const LedgerRow& row) const;
   void Mark(const std::vector<Verdict>& verdicts, WorkerClient* worker);
-  std::set<std::string> NamesInProgress();
+  std::set<std::string> NamesOfEndedBuilds();
 
   bool dry_run_;
   Report* report_;

@@ -8,6 +8,7 @@
 #include "pg/catalog/mirror.h"
 #include "pg/catalog/server_rename.h"
 #include "pg/catalog/store_owner.h"
+#include "pg/catalog/store_server.h"
 #include "pg/catalog/upgrade.h"
 #include "pg/guard.h"
 #include "pg/worker/mirror_worker.h"
@@ -26,7 +27,7 @@ namespace {
 object_access_hook_type previous_hook;
 
 void RefuseServer(Oid server) {
-  if (!OidIsValid(LedgerTable())) return;
+  if (!OidIsValid(LedgerTable()) || !IsStoreServer(server)) return;
   if (UpgradeIsPending()) FollowUpgrade();
   const uint64_t rows = CountLedger(server);
   if (rows > 0) {
@@ -54,7 +55,8 @@ void RefuseLedger() {
 }
 
 void DropFromMirror(Oid relation, int flags) {
-  if (!IsPermanentIndex(relation)) return;
+  // DROP EXTENSION takes the tables first.
+  if (!HasMirror() || !IsPermanentIndex(relation)) return;
   if (MirroredManifest(relation) == nullptr && !OidIsValid(DependencyOf(relation))) return;
   // ALTER TABLE may have handed its pages on, to an index that has no rows there yet.
   const bool concurrently = (flags & PERFORM_DELETION_CONCURRENTLY) != 0;

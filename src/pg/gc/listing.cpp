@@ -2,6 +2,8 @@
 
 #include "pg/gc/listing.h"
 
+#include <optional>
+
 #include "base/strcat.h"
 #include "pg/catalog/own_table.h"
 #include "pg/gc/store_access.h"
@@ -108,13 +110,31 @@ Result<std::vector<store::ListedObject>> ListObjects(store::ObjectStore& store,
   return objects;
 }
 
-void RemoveListed(store::ObjectStore& store, const std::string& prefix,
+namespace {
+
+/// Names that the ledger has in other servers, as of now.
+std::set<std::string> NamesElsewhere(Oid server) {
+  std::set<std::string> names;
+  Call([&] {
+    ForEachLedgerRow([&](const LedgerRow& row) {
+      if (row.key.server != server) names.insert(row.name);
+      return true;
+    });
+  });
+  return names;
+}
+
+}  // namespace
+
+void RemoveListed(store::ObjectStore& store, Oid server, const std::string& prefix,
                   const std::set<std::string>& ours, const std::string& reason, Report* report) {
   Result<std::vector<store::ListedObject>> listed = ListObjects(store, prefix);
   ThrowIfError(listed.status());
+  // After the list: a row is there before its object.
+  const std::set<std::string> elsewhere = NamesElsewhere(server);
   std::vector<store::ObjectRef> objects;
   for (const store::ListedObject& object : *listed) {
-    if (ours.contains(object.name)) continue;
+    if (ours.contains(object.name) || elsewhere.contains(object.name)) continue;
     store::ObjectRef& ref = objects.emplace_back();
     ref.size = object.size;
     ref.name = object.name;
@@ -129,8 +149,12 @@ void RemoveListed(store::ObjectStore& store, const std::string& prefix,
     }
   };
   ThrowIfError(store.RemoveAll(objects, removed, RequestTimeoutMs()));
-  GiveUpUploads(
-      store, prefix, false, [] { return std::set<std::string>(); }, report);
+  std::optional<std::set<std::string>> busy;
+  const auto given_up = [&](const std::string& name) {
+    if (!busy.has_value()) busy = NamesElsewhere(server);
+    return !busy->contains(name);
+  };
+  GiveUpUploads(store, prefix, false, given_up, report);
 }
 
 bool DatabaseExists(Oid database) {

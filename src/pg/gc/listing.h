@@ -17,9 +17,9 @@ Result<std::vector<store::ListedObject>> ListObjects(store::ObjectStore& store,
                                                      const std::string& prefix);
 
 /// Removes all objects whose names begin with `prefix`, and gives up the unfinished uploads of
-/// such; reports each. `ours`: names of objects that are left alone. No build must be going on
-/// there.
-void RemoveListed(store::ObjectStore& store, const std::string& prefix,
+/// such; reports each. Left alone are `ours`, and what the ledger has in another server: it may be
+/// the same place. No build must be going on in this one.
+void RemoveListed(store::ObjectStore& store, Oid server, const std::string& prefix,
                   const std::set<std::string>& ours, const std::string& reason, Report* report);
 
 /// Reports, for each store that can list, what this cluster has there that no collection removes:

@@ -96,7 +96,7 @@ void RemoveStrangers(store::ObjectStore& store, Oid server, const std::string& p
     const std::optional<OwnerConflict> conflict = OwnerRecord(store, server, prefix).Renew(*worker);
     if (conflict.has_value()) Raise(*conflict);
   }
-  RemoveListed(store, prefix, {}, kPurged, report);
+  RemoveListed(store, server, prefix, {}, kPurged, report);
 }
 
 /// Throws 55006 if there is such a database.
@@ -142,7 +142,7 @@ void Purge(Oid server, bool forget, Report* report) {
     remover.Flush();
     if (handle.store->capabilities().list && remover.TroubleOf(server).empty()) {
       for (const std::string& prefix : claimed) {
-        RemoveListed(*handle.store, prefix, ours, kPurged, report);
+        RemoveListed(*handle.store, server, prefix, ours, kPurged, report);
       }
       const std::string own = ObjectPrefix(GetSystemIdentifier(), MyDatabaseId);
       if (!claimed.contains(own)) RemoveStrangers(*handle.store, server, own, &worker, report);

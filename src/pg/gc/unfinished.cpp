@@ -12,7 +12,7 @@
 namespace vdb::pg {
 
 void GiveUpUploads(store::ObjectStore& store, const std::string& prefix, bool dry_run,
-                   const std::function<std::set<std::string>()>& busy, Report* report) {
+                   const std::function<bool(const std::string& name)>& given_up, Report* report) {
   const auto deadline = [] { return store::Deadline::After(RequestTimeoutMs()); };
   const Result<std::vector<store::UnfinishedUpload>> uploads =
       store.ListUnfinished(prefix, deadline());
@@ -21,10 +21,8 @@ void GiveUpUploads(store::ObjectStore& store, const std::string& prefix, bool dr
                 StrCat("unfinished uploads could not be listed: ", ReasonOf(uploads.status())));
     return;
   }
-  if (uploads.value().empty()) return;
-  const std::set<std::string> names = busy();
   for (const store::UnfinishedUpload& upload : uploads.value()) {
-    if (names.contains(upload.name)) continue;
+    if (!given_up(upload.name)) continue;
     const Status status = dry_run ? Status() : store.GiveUp(upload, deadline());
     if (status.ok()) {
       report->Add(upload.name, store.name(), dry_run ? kWouldRemove : kRemoved,

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <functional>
-#include <set>
 #include <string>
 
 #include "pg/gc/report.h"
@@ -12,9 +11,9 @@
 namespace vdb::pg {
 
 /// Gives up the unfinished uploads below `prefix`, and reports each; dry_run: only says so.
-/// busy: names of the objects that are being uploaded. It is asked after the store was, so that it
-/// knows of every build that had begun one by then. Throws.
+/// given_up(name): whether no build goes on with that object. It is asked after the store was, so
+/// that it can know of every build that had begun one by then. Throws.
 void GiveUpUploads(store::ObjectStore& store, const std::string& prefix, bool dry_run,
-                   const std::function<std::set<std::string>()>& busy, Report* report);
+                   const std::function<bool(const std::string& name)>& given_up, Report* report);
 
 }  // namespace vdb::pg

@@ -38,11 +38,9 @@ Status IndexSegmentReader::Pin(std::span<const index::FrameRef> frames, const ui
     VDB_ASSIGN_OR_RETURN(const bool cached, frames_.PinCached(frames, &pins_, addresses));
     if (cached) return {};
     Status fetched = FetchAhead(frames);
-    // What is not needed must not fail the search: it reads what is by itself.
-    if (!fetched.ok() && fetched.code() != Code::kResourceExhausted &&
-        fetched.code() != Code::kCorruption) {
-      return fetched;
-    }
+    if (fetched.code() == Code::kUnavailable) return fetched;
+    // What is not needed must not fail the search: it goes on with what is, by itself.
+    if (!fetched.ok()) ahead_ = nullptr;
   }
   return frames_.Pin(frames, &pins_, addresses);
 }
