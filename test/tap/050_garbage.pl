@@ -367,6 +367,7 @@ $node->safe_psql('postgres', 'REINDEX INDEX twice_v');
 is($node->safe_psql('postgres', q{SELECT DISTINCT action FROM vdb.purge('first_name')}), 'removed', 'one of two servers is purged');
 is($node->safe_psql('postgres', q{SELECT rows FROM vdb.check('twice_v', true)}), '2500', 'what is kept by the other is whole');
 $node->safe_psql('postgres', 'DROP TABLE twice');
+$node->safe_psql('postgres', q{SELECT vdb.adopt('second_name')});
 $node->safe_psql('postgres', q{SELECT vdb.purge('second_name')});
 is(scalar objects($shared), 0, 'then that goes, too');
 
