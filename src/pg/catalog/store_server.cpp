@@ -304,7 +304,7 @@ StoreHandle OpenStore(Oid server_oid, Oid role, Usage usage) {
       std::all_of(found->second.secrets.begin(), found->second.secrets.end(),
                   [](const SecretFile& f) { return f.IsSame(); })) {
     // Looking at rights may bring an invalidation, which empties the registry.
-    const StoreHandle handle = found->second.handle;
+    StoreHandle handle = found->second.handle;
     if (found->second.file) Call([&] { RequireFiles(server->owner); });
     return handle;
   }
@@ -318,8 +318,8 @@ StoreHandle OpenStore(Oid server_oid, Oid role, Usage usage) {
   const bool file = config->type == store::StoreType::kFile;
   if (file) Call([&] { RequireFiles(server->owner); });
   std::vector<SecretFile> secrets = SecretFilesOf(server_oid, role);
-  const StoreHandle handle{MakeStore(server->servername, *config, server_oid, role),
-                           uint64_t{1024} * static_cast<uint64_t>(config->max_range_kb)};
+  StoreHandle handle{MakeStore(server->servername, *config, server_oid, role),
+                     uint64_t{1024} * static_cast<uint64_t>(config->max_range_kb)};
   // A change that came in while the store was made may be in it by half: it is not kept.
   if (seen == times_forgotten) registry[key] = {handle, file, std::move(secrets)};
   return handle;
