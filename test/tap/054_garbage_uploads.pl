@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use Test::More;
+use Time::HiRes qw(usleep);
 use VdbGarbage;
 use VdbIndex;
 use VdbRemote;
@@ -33,6 +34,21 @@ sub stopped
 	return ($build, $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%'"));
 }
 
+# What the store has when nothing is under way any more: the build does several things at a time, of which one is stopped.
+sub settled
+{
+	my ($left) = @_;
+	my $before = $left->();
+	for (1 .. $patience)
+	{
+		usleep(300_000);
+		my $now = $left->();
+		return $now if $now eq $before;
+		$before = $now;
+	}
+	die 'the store does not come to rest';
+}
+
 # `steps`: where each build is stopped and killed. left: what the store has, of objects and unfinished uploads.
 sub killed
 {
@@ -40,7 +56,7 @@ sub killed
 	while (my ($name, $how) = splice @steps, 0, 2)
 	{
 		my ($build, $pid) = stopped($standin, $table, $store, $how);
-		my $there = $left->();
+		my $there = settled($left);
 		kill_backend($node, $pid);
 		finish_sql($build);
 		$standin->clear_faults;
