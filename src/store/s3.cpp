@@ -200,8 +200,8 @@ Result<std::string> S3Store::UnfinishedPage(std::string_view prefix, std::string
         if (path == "ListMultipartUploadsResult") is_list = true;
         if (path != "ListMultipartUploadsResult/Upload") return {};
         if (id.empty()) return Corruption("an upload without an id");
-        // What others upload there is none of ours.
-        if (key.starts_with(options_.prefix)) {
+        // What was not asked for is none of ours, and might be given up by who asked.
+        if (key.starts_with(StrCat(options_.prefix, prefix))) {
           std::string name = key.substr(options_.prefix.size());
           if (CheckName(name).ok()) found->push_back({std::move(name), id});
         }
@@ -220,7 +220,10 @@ Result<std::vector<UnfinishedUpload>> S3Store::ListUnfinished(std::string_view p
   std::vector<UnfinishedUpload> found;
   std::string after;
   do {
-    VDB_ASSIGN_OR_RETURN(after, UnfinishedPage(prefix, after, &found, deadline));
+    VDB_ASSIGN_OR_RETURN(std::string next, UnfinishedPage(prefix, after, &found, deadline));
+    if (!next.empty() && next == after)
+      return StoreError(Code::kUnavailable, name(), "", "its list does not end");
+    after = std::move(next);
   } while (!after.empty());
   return found;
 }
