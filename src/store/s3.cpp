@@ -221,8 +221,8 @@ Result<std::string> S3Store::UnfinishedPage(std::string_view prefix, std::string
         if (path == "ListMultipartUploadsResult") is_list = true;
         if (path != "ListMultipartUploadsResult/Upload") return {};
         if (id.empty()) return Corruption("an upload without an id");
-        // What others upload there is none of ours.
-        if (key.starts_with(options_.prefix)) {
+        // What was not asked for is none of ours, and might be given up by who asked.
+        if (key.starts_with(StrCat(options_.prefix, prefix))) {
           std::string name = key.substr(options_.prefix.size());
           if (CheckName(name).ok()) found->push_back({std::move(name), id});
         }
@@ -246,9 +246,6 @@ Result<std::vector<UnfinishedUpload>> S3Store::ListUnfinished(std::string_view p
       return StoreError(Code::kUnavailable, name(), "", "its list does not end");
     after = std::move(next);
   } while (!after.empty());
-  // What was not asked for might be given up by who asked.
-  std::erase_if(
-      found, [prefix](const UnfinishedUpload& upload) { return !upload.name.starts_with(prefix); });
   return found;
 }
 

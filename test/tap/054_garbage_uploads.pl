@@ -31,22 +31,33 @@ sub stopped
 	$standin->fault('stall', seconds => 600, times => undef, %{$how});
 	my $build = start_sql($node, build_of($table, $store));
 	wait_for_hit($standin);
+	# With `at` it stops when the work has been done.
+	wait_for_records($standin, sub { grep { @{ $_->{faults} } && defined $_->{status} } @_ }) if defined $how->{at};
 	return ($build, $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%'"));
 }
 
-# What the store has when nothing is under way any more: the build does several things at a time, of which one is stopped.
-sub settled
+# Until the stand-in's records are as wanted.
+sub wait_for_records
 {
-	my ($left) = @_;
-	my $before = $left->();
+	my ($standin, $wanted) = @_;
 	for (1 .. $patience)
 	{
-		usleep(300_000);
-		my $now = $left->();
-		return $now if $now eq $before;
-		$before = $now;
+		return if $wanted->(@{ $standin->records });
+		usleep(100_000);
 	}
-	die 'the store does not come to rest';
+	die 'the stand-in did not come to that';
+}
+
+# kill -9; what it had sent and was not stopped has been done before this returns.
+sub strike
+{
+	my ($standin, $build, $pid) = @_;
+	kill_backend($node, $pid);
+	finish_sql($build);
+	$standin->clear_faults;
+	wait_for_records($standin, sub { !grep { !@{ $_->{faults} } && !defined $_->{ended} } @_ });
+	$standin->forget;
+	return;
 }
 
 # `steps`: where each build is stopped and killed. left: what the store has, of objects and unfinished uploads.
@@ -56,11 +67,8 @@ sub killed
 	while (my ($name, $how) = splice @steps, 0, 2)
 	{
 		my ($build, $pid) = stopped($standin, $table, $store, $how);
-		my $there = settled($left);
-		kill_backend($node, $pid);
-		finish_sql($build);
-		$standin->clear_faults;
-		is($left->(), $there, "$store, killed $name: a crash takes nothing back");
+		strike($standin, $build, $pid);
+		my $there = $left->();
 		my $rows = $node->safe_psql('postgres', 'SELECT count(*) FROM vdb.object');
 		cmp_ok($rows, '>', 0, "$store, killed $name: the ledger knows of it");
 		my $reason = gc($node);
@@ -126,9 +134,7 @@ SKIP:
 
 	# An upload that nobody finishes, and one that a build goes on with.
 	my ($build, $pid) = stopped($s3, 'wide', 'bucket', { %put, query => 'partNumber=2&' });
-	kill_backend($node, $pid);
-	finish_sql($build);
-	$s3->clear_faults;
+	strike($s3, $build, $pid);
 	my ($abandoned) = $uploads->();
 	($build, $pid) = stopped($s3, 'wide', 'bucket', { %put, query => 'partNumber=2&' });
 	is(scalar(my @both = $uploads->()), 2, 'bucket: two uploads in parts');
@@ -155,9 +161,7 @@ SKIP:
 	goes_on('wide', 'bucket');
 	# Nor does a purge leave a part.
 	($build, $pid) = stopped($s3, 'wide', 'bucket', { %put, query => 'partNumber=2&' });
-	kill_backend($node, $pid);
-	finish_sql($build);
-	$s3->clear_faults;
+	strike($s3, $build, $pid);
 	$node->safe_psql('postgres', q{SELECT * FROM vdb.purge('bucket')});
 	is($left->(), '', 'bucket: nothing is left by a purge');
 }

@@ -87,6 +87,19 @@ TEST_F(S3Test, UploadsThatWereCutOffAreListedAndGivenUp) {
   EXPECT_EQ(names(""), (Names{"b/1"}));
   FailNext("GET", {.body = "<html>"});
   EXPECT_EQ(s3_.store().ListUnfinished("", Soon()).status().code(), Code::kUnavailable);
+  // Neither a list that goes in circles, nor uploads that were not asked for.
+  const std::string page =
+      "<ListMultipartUploadsResult><Upload><Key>some/prefix/b/1</Key><UploadId>i</UploadId></"
+      "Upload>";
+  const std::string end = "</ListMultipartUploadsResult>";
+  FailNext("GET", {.body = page + end});
+  EXPECT_EQ(names("a/"), Names());
+  FailNext("GET", {.body = page + end});
+  EXPECT_EQ(names("b/"), (Names{"b/1"}));
+  FailNext("GET",
+           {.body = page + "<IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker>" + end},
+           100);
+  EXPECT_EQ(s3_.store().ListUnfinished("", Soon()).status().code(), Code::kUnavailable);
   FailNext("DELETE", {.status = 403});
   EXPECT_EQ(s3_.store().GiveUp(uploads[0], Soon()).code(), Code::kPermission);
 }
