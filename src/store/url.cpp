@@ -36,6 +36,14 @@ bool IsVisible(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
 
+/// Whether curl reads the URL that it wrote as the same again: in a host's name it resolves
+/// escapes, of which others, or what no URL may hold, can come out.
+bool StandsForItself(const std::string& text) {
+  if (!IsVisible(text)) return false;
+  const Url again = Parse(text);
+  return again != nullptr && Part(again, CURLUPART_URL) == text;
+}
+
 std::string Lower(std::string text) {
   for (char& c : text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
@@ -54,8 +62,7 @@ Result<std::string> CheckBaseUrl(std::string_view text) {
   if (text.find_first_of("@?#") != std::string_view::npos)
     return InvalidArgument("the URL of a store must have no user, password, query or fragment");
   std::string base = Part(url, CURLUPART_URL);
-  // In a host's name curl resolves escapes.
-  if (!IsVisible(base)) return InvalidArgument("invalid character in the URL of a store");
+  if (!StandsForItself(base)) return InvalidArgument("invalid character in the URL of a store");
   while (base.ends_with('/')) base.pop_back();
   return base;
 }
@@ -66,7 +73,10 @@ Result<std::string> ResolveUrl(const std::string& base, std::string_view locatio
       curl_url_set(url.get(), CURLUPART_URL, std::string(location).c_str(), 0) != CURLUE_OK ||
       !IsHttp(url) || !Part(url, CURLUPART_USER).empty() || !Part(url, CURLUPART_PASSWORD).empty())
     return Status(Code::kUnavailable, "redirected to something that is no URL");
-  return Part(url, CURLUPART_URL);
+  std::string to = Part(url, CURLUPART_URL);
+  if (!StandsForItself(to))
+    return Status(Code::kUnavailable, "redirected to something that is no URL");
+  return to;
 }
 
 bool SameOrigin(const std::string& a, const std::string& b) {
