@@ -3,18 +3,15 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <climits>
 #include <cstdint>
+
+#include "base/clock.h"
 
 namespace vdb::store {
 
 /// Milliseconds of the monotonic clock, which all processes of a machine share. Never 0.
-inline int64_t MonotonicMs() {
-  using std::chrono::milliseconds;
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<milliseconds>(now).count() + 1;
-}
+inline int64_t MonotonicMs() { return NowNs() / 1'000'000 + 1; }
 
 class Deadline {
  public:

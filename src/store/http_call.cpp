@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/clock.h"
 #include "base/strcat.h"
 #include "store/content_range.h"
 #include "store/http_driver.h"
@@ -18,10 +19,7 @@ constexpr size_t kMaxHeaders = 100;
 // A refusal is looked at for the few words that say why.
 constexpr size_t kRefusalBytes = 4096;
 
-int64_t NowUs() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
-}
+int64_t NowUs() { return NowNs() / 1000; }
 
 HttpError ErrorOf(CURLcode code) {
   switch (code) {

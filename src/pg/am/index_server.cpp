@@ -17,16 +17,6 @@ extern "C" {
 }
 
 namespace vdb::pg {
-namespace {
-
-/// ObjectPrefix, where only palloc may allocate.
-void PrefixOf(const MetaPage& meta, char (&prefix)[64]) {
-  snprintf(prefix, sizeof(prefix), "%016llx/%u/", static_cast<unsigned long long>(meta.incarnation),
-           meta.database);
-}
-
-}  // namespace
-
 Oid DependencyOf(Oid index) {
   Oid server = InvalidOid;
   ScanKeyData keys[2];
@@ -87,7 +77,7 @@ Mended MendDependency(Relation index) {
 Oid ServerOf(Oid index, const MetaPage& meta) {
   if (meta.incarnation == GetSystemIdentifier()) return meta.server;
   char prefix[64];
-  PrefixOf(meta, prefix);
+  WriteObjectPrefix(meta.incarnation, meta.database, prefix);
   const Oid server = ServerAfterUpgrade(prefix, meta.server);
   // The CREATE INDEX of the upgrade's own dump has named it.
   return OidIsValid(server) ? server : DependencyOf(index);

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "pg/catalog/own_table.h"
+#include "pg/store/object_name.h"
 
 extern "C" {
 #include "access/table.h"
@@ -147,11 +148,9 @@ void MoveInLedger(std::span<const ServerMove> moves) {
   while (HeapTuple tuple = systable_getnext(scan)) {
     LedgerRow row;
     if (!ReadRow(tuple, descriptor, &row)) continue;
-    const std::string_view name(row.name);
-    const size_t slash = name.find('/');
-    const size_t end = slash == name.npos ? slash : name.find('/', slash + 1);
-    if (end == name.npos) continue;
-    row.name[end + 1] = '\0';
+    const std::string_view prefix = PrefixOfName(row.name);
+    if (prefix.empty()) continue;
+    row.name[prefix.size()] = '\0';
     const Oid to = MovedTo(moves, row.key.server, row.name);
     if (!OidIsValid(to) || to == row.key.server) continue;
     Datum values[kColumns] = {};

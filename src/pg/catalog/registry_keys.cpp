@@ -20,7 +20,7 @@ constexpr char kContext[] = "vdb_ext 2026 S5 registry key of an owner record";
 
 /// The seed of the key pair of a record.
 Result<crypto::SecretKey> SeedOf(Oid server, std::string_view name) {
-  const std::string prefix = PrefixOfName(name);
+  const std::string prefix(PrefixOfName(name));
   OwnerRow row;
   const bool found = Call([&] { return ReadOwner(server, prefix.c_str(), &row); });
   if (!found) return Status(Code::kNotFound, StrCat("no key for record \"", name, "\""));

@@ -194,16 +194,12 @@ void Collector::Mark(const std::vector<Verdict>& verdicts, WorkerClient* worker)
 /// Objects of builds that have ended, as of now.
 std::set<std::string> Collector::NamesOfEndedBuilds() {
   std::set<std::string> names;
-  std::vector<LedgerRow> rows;
   Call([&] {
     ForEachLedgerRow([&](const LedgerRow& row) {
-      rows.push_back(row);
+      if (StateOf(row.builder) != Builder::kInProgress) names.insert(row.name);
       return true;
     });
   });
-  for (const LedgerRow& row : rows) {
-    if (StateOf(row.builder) != Builder::kInProgress) names.insert(row.name);
-  }
   return names;
 }
 

@@ -55,8 +55,8 @@ void RefuseLedger() {
 }
 
 void DropFromMirror(Oid relation, int flags) {
-  // DROP EXTENSION takes the tables first.
-  if (!HasMirror() || !IsPermanentIndex(relation)) return;
+  // Any relation of the database comes here; and DROP EXTENSION takes the tables first.
+  if (!IsPermanentIndex(relation) || !HasMirror()) return;
   if (MirroredManifest(relation) == nullptr && !OidIsValid(DependencyOf(relation))) return;
   // ALTER TABLE may have handed its pages on, to an index that has no rows there yet.
   const bool concurrently = (flags & PERFORM_DELETION_CONCURRENTLY) != 0;

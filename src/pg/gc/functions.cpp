@@ -27,7 +27,7 @@ std::set<std::string> PrefixesOf(Oid server) {
   Call([&] {
     ForEachLedgerRow([&](const LedgerRow& row) {
       if (row.key.server == server && row.database == MyDatabaseId) {
-        prefixes.insert(PrefixOfName(row.name));
+        prefixes.emplace(PrefixOfName(row.name));
       }
       return true;
     });

@@ -44,6 +44,18 @@ List* StoreServers() {
   return servers;
 }
 
+/// Names that the ledger has, but for those in one server (InvalidOid: none), as of now.
+std::set<std::string> LedgerNames(Oid except) {
+  std::set<std::string> names;
+  Call([&] {
+    ForEachLedgerRow([&](const LedgerRow& row) {
+      if (row.key.server != except) names.insert(row.name);
+      return true;
+    });
+  });
+  return names;
+}
+
 struct Count {
   uint64_t objects = 0, bytes = 0;
 };
@@ -58,17 +70,11 @@ void ReportServer(Oid server, Report* report) {
     Result<std::vector<store::ListedObject>> listed = ListObjects(*handle.store, incarnation);
     if (listed.ok()) {
       // Read after the list: what was uploaded meanwhile had its row before.
-      std::set<std::string> known;
-      Call([&] {
-        ForEachLedgerRow([&](const LedgerRow& row) {
-          known.insert(row.name);
-          return true;
-        });
-      });
+      const std::set<std::string> known = LedgerNames(InvalidOid);
       std::map<std::string, Count> strangers;
       for (const store::ListedObject& object : *listed) {
         if (known.contains(object.name)) continue;
-        Count& count = strangers[PrefixOfName(object.name)];
+        Count& count = strangers[std::string(PrefixOfName(object.name))];
         count.objects++;
         count.bytes += object.size;
       }
@@ -110,28 +116,12 @@ Result<std::vector<store::ListedObject>> ListObjects(store::ObjectStore& store,
   return objects;
 }
 
-namespace {
-
-/// Names that the ledger has in other servers, as of now.
-std::set<std::string> NamesElsewhere(Oid server) {
-  std::set<std::string> names;
-  Call([&] {
-    ForEachLedgerRow([&](const LedgerRow& row) {
-      if (row.key.server != server) names.insert(row.name);
-      return true;
-    });
-  });
-  return names;
-}
-
-}  // namespace
-
 void RemoveListed(store::ObjectStore& store, Oid server, const std::string& prefix,
                   const std::set<std::string>& ours, const std::string& reason, Report* report) {
   Result<std::vector<store::ListedObject>> listed = ListObjects(store, prefix);
   ThrowIfError(listed.status());
   // After the list: a row is there before its object.
-  const std::set<std::string> elsewhere = NamesElsewhere(server);
+  const std::set<std::string> elsewhere = LedgerNames(server);
   std::vector<store::ObjectRef> objects;
   for (const store::ListedObject& object : *listed) {
     if (ours.contains(object.name) || elsewhere.contains(object.name)) continue;
@@ -151,7 +141,7 @@ void RemoveListed(store::ObjectStore& store, Oid server, const std::string& pref
   ThrowIfError(store.RemoveAll(objects, removed, RequestTimeoutMs()));
   std::optional<std::set<std::string>> busy;
   const auto given_up = [&](const std::string& name) {
-    if (!busy.has_value()) busy = NamesElsewhere(server);
+    if (!busy.has_value()) busy = LedgerNames(server);
     return !busy->contains(name);
   };
   GiveUpUploads(store, prefix, false, given_up, report);

@@ -137,7 +137,7 @@ void Purge(Oid server, bool forget, Report* report) {
     for (const LedgerRow& row : rows) {
       remover.Remove(row, kPurged);
       ours.insert(row.name);
-      if (std::string prefix = PrefixOfName(row.name); !prefix.empty()) claimed.insert(prefix);
+      if (const auto prefix = PrefixOfName(row.name); !prefix.empty()) claimed.emplace(prefix);
     }
     remover.Flush();
     if (handle.store->capabilities().list && remover.TroubleOf(server).empty()) {

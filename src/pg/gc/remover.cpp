@@ -42,7 +42,7 @@ std::string Remover::Prepare(Oid oid, Server* server, std::span<const LedgerRow>
       std::string why = TryOpenStore(oid, row.owner, &handle);
       if (!why.empty()) return why;
     }
-    const std::string prefix = PrefixOfName(row.name);
+    const std::string prefix(PrefixOfName(row.name));
     if (!server->prefixes.try_emplace(prefix, row.owner).second) continue;
     if (!handle.store->capabilities().records) {
       if (!needs_records) continue;

@@ -19,21 +19,25 @@ std::string IndexPrefix(const MetaPage& meta) {
 }  // namespace
 
 std::string IncarnationPrefix(uint64_t incarnation) {
-  uint8_t bytes[sizeof(incarnation)];
-  for (size_t i = 0; i < sizeof(bytes); i++) {
-    bytes[i] = static_cast<uint8_t>(incarnation >> (8 * (sizeof(bytes) - 1 - i)));
-  }
-  return Hex(bytes) + "/";
+  const std::string prefix = ObjectPrefix(incarnation, InvalidOid);
+  return prefix.substr(0, prefix.find('/') + 1);
 }
 
 std::string ObjectPrefix(uint64_t incarnation, Oid database) {
-  return StrCat(IncarnationPrefix(incarnation), database, "/");
+  char prefix[64];
+  WriteObjectPrefix(incarnation, database, prefix);
+  return prefix;
 }
 
-std::string PrefixOfName(std::string_view name) {
+void WriteObjectPrefix(uint64_t incarnation, Oid database, char (&prefix)[64]) {
+  snprintf(prefix, sizeof(prefix), "%016llx/%u/", static_cast<unsigned long long>(incarnation),
+           database);
+}
+
+std::string_view PrefixOfName(std::string_view name) {
   const size_t first = name.find('/');
   const size_t second = first == name.npos ? name.npos : name.find('/', first + 1);
-  return second == name.npos ? std::string() : std::string(name.substr(0, second + 1));
+  return second == name.npos ? std::string_view() : name.substr(0, second + 1);
 }
 
 Oid DatabaseOfName(std::string_view name) {

@@ -15,9 +15,12 @@ std::string IncarnationPrefix(uint64_t incarnation);
 
 /// `<incarnation>/<database>/`: what the names of a database's objects begin with.
 std::string ObjectPrefix(uint64_t incarnation, Oid database);
+/// The same where only palloc may allocate.
+void WriteObjectPrefix(uint64_t incarnation, Oid database, char (&prefix)[64]);
 
-/// The prefix of a name that RemoteObject has made; empty: it was made by nobody here.
-std::string PrefixOfName(std::string_view name);
+/// The prefix of a name that RemoteObject has made, as part of it; empty: it was made by nobody
+/// here.
+std::string_view PrefixOfName(std::string_view name);
 
 /// The database of such a prefix or name; InvalidOid: it says none.
 Oid DatabaseOfName(std::string_view name);
