@@ -22,6 +22,7 @@ import sys
 
 import datasets
 import document
+import huge_pages
 import search
 import server
 import stores
@@ -31,6 +32,7 @@ from report import Report
 
 import pg  # of test/tools
 
+SHARED_MEMORY = 4800  # MB, of the largest server
 PARTS = ("peers", "build", "sql", "untuned", "insert", "vacuum", "encryption", "stores")
 SETS = ("wordnet", "glove", "mixture")
 UNTUNED = (*SETS, "uniform", "shifted", "duplicates", "foreign")
@@ -121,7 +123,9 @@ def main():
     if not arguments.render:
         report = Report()
         report.note(machine())
-        measure(report, arguments.only or PARTS, arguments.quick, arguments.million)
+        with huge_pages.reserved(SHARED_MEMORY) as huge:
+            report.note(f"Shared memory is in {'huge' if huge else 'small'} pages.")
+            measure(report, arguments.only or PARTS, arguments.quick, arguments.million)
         report.print()
     if arguments.docs or arguments.render:
         document.write(json.loads(RESULTS.read_text()))

@@ -4,8 +4,10 @@ where nothing is tuned."""
 import contextlib
 import json
 import math
+import os
 import subprocess
 
+import huge_pages
 from places import PROGRAMS
 from report import time_at
 
@@ -31,7 +33,10 @@ def ratio(a, b):
 def run_peers(prefix, *options):
     """What the program says of each peer."""
     command = [PROGRAMS / "peers", prefix, *options]
-    with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, text=True,
+        env={**os.environ, **huge_pages.MALLOC},
+    ) as process:
         try:
             found = [json.loads(text) for text in process.stdout]
         except BaseException:

@@ -22,6 +22,9 @@ constexpr int kMaxRounds = 4;
 // Slots looked at under the policy lock before others may have it.
 constexpr uint32_t kEvictSlice = 512;
 
+// Frames whose headers are asked for before the first of them is pinned.
+constexpr size_t kHeadersAhead = 32;
+
 /// The bits of kUses for n uses.
 constexpr uint64_t Uses(uint32_t n) { return ((1ull << n) - 1) << kUsesShift; }
 
@@ -77,6 +80,21 @@ const uint8_t* FrameCache::TryPin(const Key& key, FrameKind kind, PinSet* pins) 
     slot = pg_atomic_read_u32(&header.next);
   }
   return nullptr;
+}
+
+// Bucket and header of a frame are cold as a rule, and the atomic add of a pin lets no later load
+// begin before it: asked for together, their cache misses overlap.
+void FrameCache::PrefetchHeaders(std::span<const FrameRequest> requests) const {
+  const pg_atomic_uint32* buckets[kHeadersAhead];
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const Key key = KeyOf(requests[i].object, requests[i].frame);
+    buckets[i] = &arena_.buckets[key.hash & arena_.bucket_mask];
+    __builtin_prefetch(buckets[i]);
+  }
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const uint32_t slot = pg_atomic_read_u32(const_cast<pg_atomic_uint32*>(buckets[i]));
+    if (slot != kNoSlot) __builtin_prefetch(&arena_.headers[slot], 1);
+  }
 }
 
 FrameCache::Found FrameCache::FindLocked(const Key& key, FrameKind kind, PinSet* pins,
@@ -181,6 +199,9 @@ Status FrameCache::Pin(std::span<const FrameRequest> requests, FrameLoader& load
   const size_t first_pin = pins->pins_.size();
   size_t i = 0;
   for (; i < requests.size(); ++i) {
+    if (i % kHeadersAhead == 0) {
+      PrefetchHeaders(requests.subspan(i, std::min(kHeadersAhead, requests.size() - i)));
+    }
     const FrameRequest& request = requests[i];
     out[i] = TryPin(KeyOf(request.object, request.frame), request.kind, pins);
     if (unlikely(out[i] == nullptr)) break;

@@ -190,6 +190,7 @@ class FrameCache {
 
   static Key KeyOf(const ObjectKey& object, uint32_t frame);
   bool PinSlot(uint32_t slot, const Key& key, FrameKind kind, PinSet* pins);
+  void PrefetchHeaders(std::span<const FrameRequest> requests) const;
   const uint8_t* TryPin(const Key& key, FrameKind kind, PinSet* pins);
   Found FindLocked(const Key& key, FrameKind kind, PinSet* pins, uint32_t* slot);
   void LinkLocked(uint32_t slot, const Key& key, FrameKind kind);
