@@ -230,6 +230,23 @@ TEST_F(S5Test, ANodeThatDoesNotAnswerIsNotAskedForAll) {
   EXPECT_LE(s5_.server.requests() - before, 2 * 4) << "two under way, three retries";
 }
 
+TEST_F(S5Test, OneThatIsRefusedDoesNotKeepTheOthers) {
+  s5_.options.store.http.max_connections = 1;
+  for (const int status : {403, 409}) {
+    std::vector<ObjectRef> refs;
+    for (int i = 0; i < 10; ++i) refs.push_back(Put(RandomBytes(i, 10)));
+    FailNext("/s5/delete/" + CidOf(refs[0]), {.status = status});
+    std::vector<bool> gone;
+    const auto removed = [&](size_t, const Result<Removal>& removal) {
+      gone.push_back(removal.ok());
+    };
+    EXPECT_TRUE(s5_.store().RemoveAll(refs, removed, 10'000).ok());
+    std::vector<bool> expected(refs.size(), true);
+    expected[0] = false;
+    EXPECT_EQ(gone, expected) << status;
+  }
+}
+
 TEST_F(S5Test, WhatTheNodeMeansByItsErrors) {
   const ObjectRef ref = Put(bytes_);
   const std::pair<const char*, Code> errors[] = {
