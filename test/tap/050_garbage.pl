@@ -170,8 +170,7 @@ my $other_path = new_store('other');
 $node->safe_psql('postgres', qq{
 	CREATE SERVER other FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$other_path');
 	INSERT INTO vdb.store_owner (server, prefix, seed, name, cluster, built_as) SELECT oid, 'x', sha256('x'), srvname, (SELECT system_identifier FROM pg_control_system()), oid FROM pg_foreign_server WHERE srvname = 'other'});
-my $with_drop = "SET statement_timeout = '60s'; BEGIN; DROP SERVER other; $index; ROLLBACK";
-$node->safe_psql('postgres', $with_drop);
+$node->safe_psql('postgres', "SET statement_timeout = '60s'; BEGIN; DROP SERVER other; $index; ROLLBACK");
 is($node->safe_psql('postgres', 'SELECT count(*) FROM vdb.store_owner'), '2', 'DROP SERVER and a build in one transaction');
 collected('DROP SERVER and a build rolled back', $live);
 # Servers of the cluster before a pg_upgrade that are gone: one had the oid that another one has now, and one had the name, under
@@ -196,8 +195,11 @@ like($log, qr/WARNING:  more than one server with objects of vdb indexes was cal
 is($node->safe_psql('postgres', $ledger =~ s/min.*max\(name\)/count(*)/r), "archive|$live", 'servers that are gone: the others are followed');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM vdb.object o JOIN vdb.store_owner w USING (server) WHERE w.name = 'gone'}), '1',
 	'servers that are gone: their objects are known by an oid that nobody has');
-$node->safe_psql('postgres', $with_drop);
-pass('DROP SERVER and a build in one transaction, after a pg_upgrade that is not complete');
+foreach my $statement ('DROP SERVER other', 'ALTER SERVER other RENAME TO another')
+{
+	$node->safe_psql('postgres', "SET statement_timeout = '60s'; BEGIN; $statement; $index; ROLLBACK");
+	pass("$statement and a build in one transaction, after a pg_upgrade that is not complete");
+}
 $node->safe_psql('postgres', q{DELETE FROM vdb.object WHERE id = sha256('gone'); DELETE FROM vdb.store_owner WHERE cluster = 1});
 collected('DROP SERVER and a build rolled back', $live);
 my $dropping = $node->background_psql('postgres');

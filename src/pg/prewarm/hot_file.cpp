@@ -102,7 +102,8 @@ bool IsReadable(HotFile file, int fd, const Header& header) {
 }  // namespace
 
 void WriteHotFile(HotFile file, const std::vector<CachedFrame>& frames) {
-  const auto [path, temporary] = PathsOf(file);
+  const char* const path = PathsOf(file).path;
+  const char* const temporary = PathsOf(file).temporary;
   Call([&] {
     const Header header = {kMagic, kVersion, CrcOf(frames.data(), frames.size()), frames.size()};
     const int fd = OpenTransientFile(temporary, O_CREAT | O_TRUNC | O_WRONLY | PG_BINARY);
