@@ -117,6 +117,9 @@ SELECT store FROM vdb.stat_index WHERE indexname = 'item_v';
 ALTER INDEX item_v SET (store = dir);
 REINDEX INDEX item_v;
 SELECT store FROM vdb.stat_index WHERE indexname = 'item_v';
+-- A slip is no server that was renamed.
+ALTER INDEX item_v SET (store = mistyped);
+SELECT reloptions FROM pg_class WHERE relname = 'item_v';
 DROP INDEX item_v;
 
 -- The default is for first builds; it is written into the index's options.

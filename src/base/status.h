@@ -19,6 +19,7 @@ enum class Code : unsigned char {
   kInvalidArgument,    // 22023
   kCorruption,         // XX002: damaged, truncated, swapped or unauthentic bytes
   kUnavailable,        // 08006: store unreachable or timed out
+  kRefused,            // 08006: the store has answered, and does not do it; it may do others
   kResourceExhausted,  // 53200
   kDiskFull,           // 53100: no room in the store
   kUnsupported,        // 0A000

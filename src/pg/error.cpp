@@ -13,6 +13,7 @@ int SqlState(Code code) {
     case Code::kCorruption:
       return ERRCODE_INDEX_CORRUPTED;
     case Code::kUnavailable:
+    case Code::kRefused:
       return ERRCODE_CONNECTION_FAILURE;
     case Code::kResourceExhausted:
       return ERRCODE_OUT_OF_MEMORY;

@@ -29,6 +29,12 @@ class SingleRequest : public Exchange {
 
 }  // namespace
 
+Result<std::optional<HttpRequest>> RemovalExchange::Next(const HttpReply* last) {
+  if (last == nullptr) return std::optional<HttpRequest>(request_);
+  if (last->status == 404) removal_ = Removal::kAbsent;
+  return std::optional<HttpRequest>();
+}
+
 /// Runs some exchanges at a time.
 class HttpUploads : public Uploads {
  public:

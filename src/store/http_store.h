@@ -19,14 +19,21 @@ struct HttpStoreOptions {
   uint64_t seed = 0;            // of what is random in retries: another one in each process
 };
 
-/// Removes one object.
+/// Removes one object by one request, which says 404 where there is none.
 class RemovalExchange : public Exchange {
  public:
+  explicit RemovalExchange(HttpRequest request) : request_(std::move(request)) {}
+
+  Result<std::optional<HttpRequest>> Next(const HttpReply* last) override;
+  bool Expects(const HttpReply& reply) const override { return reply.status == 404; }
   /// When it has ended well.
   Removal removal() const { return removal_; }
 
  protected:
   Removal removal_ = Removal::kRemoved;
+
+ private:
+  HttpRequest request_;
 };
 
 class HttpStore : public ObjectStore, protected RangeSource {

@@ -7,8 +7,8 @@
 /// token, a signed URL or a key.
 ///
 /// Errors, unless said otherwise: kUnavailable when the store does not answer, answers too late or
-/// says that it cannot now; kPermission; kNotFound for a missing object; kDiskFull; kCorruption;
-/// what the Waiter returns.
+/// says that it cannot now; kRefused when it answers that it will not; kPermission; kNotFound for a
+/// missing object; kDiskFull; kCorruption; what the Waiter returns.
 #pragma once
 
 #include <array>
@@ -137,8 +137,9 @@ class ObjectStore {
   using RemovedFunction = std::function<void(size_t index, const Result<Removal>& removal)>;
 
   /// Removes objects, several at a time where that gains something, and calls `removed` once for
-  /// each, in any order; each has `timeout_ms`. When the store does not answer for one, the rest is
-  /// not asked for, and told of with the same error. Errors: only what ends all of it, such as the
+  /// each, in any order; each has `timeout_ms`. When the store does not answer for one
+  /// (kUnavailable), the rest is not asked for, and told of with the same error; what it refuses to
+  /// do with one says nothing of the others. Errors: only what ends all of it, such as the
   /// Waiter's; then some have not been told of, and may have been removed.
   virtual Status RemoveAll(std::span<const ObjectRef> objects, const RemovedFunction& removed,
                            int timeout_ms);

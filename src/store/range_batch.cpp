@@ -43,7 +43,6 @@ Status RangeBatch::Error(const Fetch& fetch, Code code, std::string_view what) c
 Status RangeBatch::Run() {
   VDB_RETURN_IF_ERROR(CheckRanges(requests_));
   if (left_ == 0) return {};
-  VDB_RETURN_IF_ERROR(permission_.Ask(Describe(ObjectOf(fetches_.front())), deadline_));
   VDB_ASSIGN_OR_RETURN(driver_, context_->Driver());
   while (left_ > 0) {
     VDB_RETURN_IF_ERROR(StartMore());
@@ -60,12 +59,19 @@ Status RangeBatch::Run() {
       }
     }
     if (left_ > 0 && deadline_.Expired()) {
-      permission_.Failed(true);
-      const Fetch& fetch = flying_.empty() ? *waiting_.front() : *flying_.front();
+      const Fetch& fetch = SlowestFetch();
+      if (!fetch.other_host) permission_.Failed(true);
       return Error(fetch, Code::kUnavailable, Describe(HttpError::kTimeout));
     }
   }
   return {};
+}
+
+const RangeBatch::Fetch& RangeBatch::SlowestFetch() const {
+  if (flying_.empty()) return *waiting_.front();
+  const auto asks_store = [](const Fetch* fetch) { return !fetch->other_host; };
+  const auto found = std::find_if(flying_.begin(), flying_.end(), asks_store);
+  return found == flying_.end() ? *flying_.front() : **found;
 }
 
 Result<HttpRequest> RangeBatch::RequestOf(const Fetch& fetch, std::span<uint8_t> target) {
@@ -97,15 +103,27 @@ void RangeBatch::Recall(Fetch& fetch) {
 void RangeBatch::AskAgain(Fetch& fetch) {
   if (Redirects* const redirects = source_->redirects()) redirects->Forget(ObjectOf(fetch));
   fetch.redirected_to.clear();
+  fetch.other_host = false;
   fetch.redirects = 0;
   fetch.remembered = false;
   fetch.asked = true;
 }
 
+void RangeBatch::AskAtOnce(Fetch& fetch) {
+  AskAgain(fetch);
+  fetch.ready_ms = 0;
+  waiting_.push_front(&fetch);
+}
+
 Status RangeBatch::Start(Fetch& fetch) {
   Recall(fetch);
+  if (!fetch.other_host) VDB_RETURN_IF_ERROR(permission_.Ask(Describe(ObjectOf(fetch)), deadline_));
+  fetch.call_deadline = deadline_;
+  // A place that does not answer leaves as much time to ask the store for another one.
+  if (fetch.remembered)
+    fetch.call_deadline = deadline_.Earlier(Deadline::After(deadline_.RemainingMs() / 2));
   VDB_ASSIGN_OR_RETURN(HttpRequest request, RequestOf(fetch, requests_[fetch.index].target));
-  VDB_ASSIGN_OR_RETURN(fetch.call, driver_->Start(std::move(request), deadline_));
+  VDB_ASSIGN_OR_RETURN(fetch.call, driver_->Start(std::move(request), fetch.call_deadline));
   fetch.started_ms = MonotonicMs();
   fetch.hedged = false;
   flying_.push_back(&fetch);
@@ -149,7 +167,7 @@ Status RangeBatch::StartHedges() {
     // Into memory of its own: the first request may still be writing into the target.
     fetch->hedge_target.resize(requests_[fetch->index].target.size());
     VDB_ASSIGN_OR_RETURN(HttpRequest request, RequestOf(*fetch, fetch->hedge_target));
-    VDB_ASSIGN_OR_RETURN(fetch->hedge, driver_->Start(std::move(request), deadline_));
+    VDB_ASSIGN_OR_RETURN(fetch->hedge, driver_->Start(std::move(request), fetch->call_deadline));
     fetch->hedged = true;
     Count(context_->state->hedges);
   }
@@ -191,8 +209,11 @@ Result<bool> RangeBatch::Handle(Fetch& fetch) {
   if (call->error() == HttpError::kNone && source_->redirects() != nullptr &&
       IsRedirect(call->reply().status)) {
     Count(context_->state->requests);
-    permission_.Answered();
-    return Redirect(fetch, call->reply());
+    if (!fetch.other_host) permission_.Answered();
+    Status followed = Redirect(fetch, call->reply());
+    if (!followed.ok() && !fetch.remembered) return followed;
+    if (!followed.ok()) AskAtOnce(fetch);
+    return true;
   }
   const Verdict verdict = Judge(*call, *context_);
   fetch.hedge.reset();
@@ -201,23 +222,21 @@ Result<bool> RangeBatch::Handle(Fetch& fetch) {
     VDB_RETURN_IF_ERROR(Arrived(fetch));
     return true;
   }
-  const bool remembered = fetch.remembered;
-  // Where the bytes are may have changed: it is asked for again.
-  AskAgain(fetch);
-  if (remembered) {
-    // At once, and as the first try: this one did not go to the store.
-    fetch.ready_ms = 0;
-    waiting_.push_front(&fetch);
+  if (fetch.remembered) {
+    AskAtOnce(fetch);
     return true;
   }
-  if (call->error() == HttpError::kNone && !verdict.outage) permission_.Answered();
+  const bool elsewhere = fetch.other_host;
+  // Where the bytes are may have changed: it is asked for again.
+  AskAgain(fetch);
+  if (call->error() == HttpError::kNone && !verdict.outage && !elsewhere) permission_.Answered();
   if (verdict.code == Code::kCorruption) {
     VDB_RETURN_IF_ERROR(FetchAgain(fetch, verdict.what));
     return true;
   }
   const std::optional<int> delay = fetch.tries.Next(verdict);
   if (!delay.has_value() || *delay >= deadline_.RemainingMs()) {
-    if (verdict.outage) permission_.Failed(verdict.timed_out);
+    if (verdict.outage && !elsewhere) permission_.Failed(verdict.timed_out);
     return Error(fetch, verdict.code, verdict.what);
   }
   Count(context_->state->retries);
@@ -227,7 +246,7 @@ Result<bool> RangeBatch::Handle(Fetch& fetch) {
 }
 
 Status RangeBatch::Arrived(Fetch& fetch) {
-  permission_.Answered();
+  if (!fetch.other_host) permission_.Answered();
   Status taken = sink_->Done(fetch.index);
   if (taken.code() == Code::kCorruption) return FetchAgain(fetch, taken.message());
   if (!taken.ok()) return taken;
@@ -249,7 +268,7 @@ Status RangeBatch::FetchAgain(Fetch& fetch, const std::string& why) {
   return {};
 }
 
-Result<bool> RangeBatch::Redirect(Fetch& fetch, const HttpReply& reply) {
+Status RangeBatch::Redirect(Fetch& fetch, const HttpReply& reply) {
   if (++fetch.redirects > kMostRedirects)
     return Error(fetch, Code::kUnavailable, "redirected too often");
   VDB_ASSIGN_OR_RETURN(const HttpRequest original, source_->GetRequest(ObjectOf(fetch)));
@@ -264,7 +283,7 @@ Result<bool> RangeBatch::Redirect(Fetch& fetch, const HttpReply& reply) {
   fetch.hedge.reset();
   fetch.ready_ms = 0;
   waiting_.push_front(&fetch);
-  return true;
+  return {};
 }
 
 }  // namespace vdb::store

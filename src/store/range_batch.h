@@ -4,6 +4,10 @@
 /// A hedge is a second request for the same bytes, sent when the first has taken longer than 19 in
 /// 20 do; whichever answers first is taken. There are at most five for a hundred requests, so that
 /// a store which has become slow as a whole is not asked twice as much.
+///
+/// Where a store sends readers elsewhere, it is for the store to say where, and whether it is there
+/// at all: what goes wrong at a place that is remembered has the store asked again, in time, and
+/// what another host answers, or does not, tells the breaker nothing.
 #pragma once
 
 #include <deque>
@@ -43,6 +47,7 @@ class RangeBatch {
     std::vector<uint8_t> hedge_target = {};
     int64_t ready_ms = 0;
     int64_t started_ms = 0;
+    Deadline call_deadline = Deadline::Never();
     bool hedged = false;
     bool refetched = false;
     int redirects = 0;
@@ -54,6 +59,8 @@ class RangeBatch {
 
   const ObjectRef& ObjectOf(const Fetch& fetch) const { return *requests_[fetch.index].object; }
   Status Error(const Fetch& fetch, Code code, std::string_view what) const;
+  /// When time is up: one that the store itself has not answered, if there is one.
+  const Fetch& SlowestFetch() const;
   Result<HttpRequest> RequestOf(const Fetch& fetch, std::span<uint8_t> target);
   Status StartMore();
   Status Start(Fetch& fetch);
@@ -61,6 +68,8 @@ class RangeBatch {
   void Recall(Fetch& fetch);
   /// Does not go there again.
   void AskAgain(Fetch& fetch);
+  /// The same without a wait, and as the first try: the last one did not go to the store.
+  void AskAtOnce(Fetch& fetch);
   Status StartHedges();
   int64_t HedgeAfterMs() const;
   int WaitMs() const;
@@ -68,7 +77,7 @@ class RangeBatch {
   Result<bool> Handle(Fetch& fetch);
   Status Arrived(Fetch& fetch);
   Status FetchAgain(Fetch& fetch, const std::string& why);
-  Result<bool> Redirect(Fetch& fetch, const HttpReply& reply);
+  Status Redirect(Fetch& fetch, const HttpReply& reply);
 
   HttpContext* context_;
   RangeSource* source_;

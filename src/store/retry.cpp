@@ -104,6 +104,7 @@ Verdict OfStatus(const HttpReply& reply, Refusal refusal) {
       what = "there is no such object";
       break;
     case Refusal::kConflict:
+      verdict.code = Code::kRefused;
       what = "in conflict with another request";
       break;
     case Refusal::kTooLarge:
@@ -121,7 +122,11 @@ Verdict OfStatus(const HttpReply& reply, Refusal refusal) {
       what = "cannot answer now";
       break;
     case Refusal::kOther:
-      if (reply.status == 408 || reply.status == 425) verdict.kind = Verdict::Kind::kRetry;
+      if (reply.status == 408 || reply.status == 425) {
+        verdict.kind = Verdict::Kind::kRetry;
+      } else {
+        verdict.code = Code::kRefused;
+      }
       if (reply.status == 416) {
         verdict.code = Code::kCorruption;
         what = "the object is shorter than it should be";

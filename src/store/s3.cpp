@@ -44,19 +44,17 @@ bool ParseNumber(std::string_view text, uint64_t* number) {
 class S3Removal : public RemovalExchange {
  public:
   S3Removal(HttpRequest head, HttpRequest remove)
-      : head_(std::move(head)), remove_(std::move(remove)) {}
+      : RemovalExchange(std::move(remove)), head_(std::move(head)) {}
 
   Result<std::optional<HttpRequest>> Next(const HttpReply* last) override {
     if (last == nullptr) return std::optional<HttpRequest>(head_);
-    if (last->status == 404) removal_ = Removal::kAbsent;
-    if (last->status == 404 || asked_) return std::optional<HttpRequest>();
+    const bool removes = !asked_ && last->status != 404;
     asked_ = true;
-    return std::optional<HttpRequest>(remove_);
+    return RemovalExchange::Next(removes ? nullptr : last);
   }
-  bool Expects(const HttpReply& reply) const override { return reply.status == 404; }
 
  private:
-  HttpRequest head_, remove_;
+  HttpRequest head_;
   bool asked_ = false;
 };
 

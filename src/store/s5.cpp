@@ -48,26 +48,22 @@ Result<RegistryEntry> EntryOf(const std::string& body) {
 class S5Removal : public RemovalExchange {
  public:
   S5Removal(std::string store, std::string object, HttpRequest request)
-      : store_(std::move(store)), object_(std::move(object)), request_(std::move(request)) {}
+      : RemovalExchange(std::move(request)), store_(std::move(store)), object_(std::move(object)) {}
 
   Result<std::optional<HttpRequest>> Next(const HttpReply* last) override {
-    if (last == nullptr) return std::optional<HttpRequest>(request_);
-    if (last->status == 404) removal_ = Removal::kAbsent;
-    if (last->status == 401) {
-      // Most nodes delete nothing, and say so with the status of a wrong token.
-      if (!Contains(last->body, "Endpoint disabled"))
-        return StoreError(Code::kPermission, store_, object_, "access denied (HTTP 401)");
-      removal_ = Removal::kDisabled;
-    }
+    if (last == nullptr || last->status != 401) return RemovalExchange::Next(last);
+    // Most nodes delete nothing, and say so with the status of a wrong token.
+    if (!Contains(last->body, "Endpoint disabled"))
+      return StoreError(Code::kPermission, store_, object_, "access denied (HTTP 401)");
+    removal_ = Removal::kDisabled;
     return std::optional<HttpRequest>();
   }
   bool Expects(const HttpReply& reply) const override {
-    return reply.status == 401 || reply.status == 404;
+    return reply.status == 401 || RemovalExchange::Expects(reply);
   }
 
  private:
   std::string store_, object_;
-  HttpRequest request_;
 };
 
 }  // namespace

@@ -46,21 +46,6 @@ class BridgeUpload : public Exchange {
   int step_ = 0;
 };
 
-class BridgeRemoval : public RemovalExchange {
- public:
-  explicit BridgeRemoval(HttpRequest request) : request_(std::move(request)) {}
-
-  Result<std::optional<HttpRequest>> Next(const HttpReply* last) override {
-    if (last == nullptr) return std::optional<HttpRequest>(request_);
-    if (last->status == 404) removal_ = Removal::kAbsent;
-    return std::optional<HttpRequest>();
-  }
-  bool Expects(const HttpReply& reply) const override { return reply.status == 404; }
-
- private:
-  HttpRequest request_;
-};
-
 }  // namespace
 
 Result<std::unique_ptr<S5BridgeStore>> S5BridgeStore::Make(S5BridgeOptions options) {
@@ -104,7 +89,7 @@ std::unique_ptr<Exchange> S5BridgeStore::NewUpload(ObjectRef ref, std::vector<ui
 }
 
 std::unique_ptr<RemovalExchange> S5BridgeStore::NewRemoval(const ObjectRef& object) {
-  return std::make_unique<BridgeRemoval>(Request("DELETE", object.name));
+  return std::make_unique<RemovalExchange>(Request("DELETE", object.name));
 }
 
 Result<std::optional<uint64_t>> S5BridgeStore::Stat(const ObjectRef& object, Deadline deadline) {

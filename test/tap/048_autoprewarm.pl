@@ -155,6 +155,12 @@ logged($offset, qr/could not bring index "archived_v" back into the cache: /, 'a
 logged($offset, qr/brought \d+ of [1-9]\d* frames of database "postgres"/, 'and what has gone is left out');
 rename "$path.away", $path;
 like(cached('local'), qr/\|[1-9]/, 'the index was rebuilt: its frames are others');
+$offset = restart();
+logged($offset, qr/brought [1-9]\d* of [1-9]\d* frames of database "postgres"/, 'the store is there again');
+is(cached('archived'), 't|0', 'what could not be read for once was not forgotten');
+$offset = restart();
+logged($offset, qr/brought ([1-9]\d*) of \1 frames of database "postgres"/, 'but what is in no index is');
+ok(!-e "$file.unread", 'readers leave nothing behind');
 cached($_) foreach 'local', 'archived', 'far';
 
 # A store that does not answer holds up neither the start nor the shutdown, and what has not been
@@ -168,6 +174,26 @@ is($node->safe_psql('postgres', 'SELECT 1'), '1', 'a store that stalls: the serv
 $offset = restart(sub { is(slurp_file($file), $before, 'a store that stalls: a shutdown goes on, and keeps the file'); $portal->clear_faults; });
 logged($offset, qr/brought ([1-9]\d*) of \1 frames of database "postgres"/, 'then all of it');
 is(cached($_), 't|0', "$_: hot at last") foreach 'local', 'archived', 'far';
+
+# DROP DATABASE ends a reader that waits for such a store; what it had not read in other databases is not forgotten.
+$node->safe_psql('postgres', 'CREATE DATABASE third TEMPLATE postgres');
+$node->safe_psql('third', 'REINDEX INDEX far_v');
+$node->safe_psql('postgres', q{ALTER DATABASE postgres SET vdb.request_timeout = '1s'});
+cached('far', 'third');
+$portal->fault('stall', seconds => 300, method => 'GET', times => undef);
+restart();
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
+	WHERE backend_type = 'vdb_ext autoprewarm worker' AND wait_event_type = 'Extension' AND datname = 'third'}) or die 'no worker waits';
+$offset = -s $node->logfile;
+is(($node->psql('postgres', 'DROP DATABASE third'))[0], 0, 'a database whose frames are read can be dropped');
+logged($offset, qr/terminating background worker "vdb_ext autoprewarm worker/, 'its reader has been told');
+$node->safe_psql('postgres', 'ALTER DATABASE postgres RESET ALL');
+# The keeper has seen to all of them.
+wait_until($node, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'vdb_ext autoprewarm worker'});
+$offset = restart(sub { $portal->clear_faults });
+logged($offset, qr/brought ([1-9]\d*) of \1 frames of database "postgres"/, 'all that remains is read the next time');
+is(cached('far'), 't|0', 'far: hot again');
+unlike(slurp_file($node->logfile, $offset), qr/FATAL/, 'nobody looks for the database that is gone');
 
 # A smaller cache takes what it has room for.
 $node->append_conf('postgresql.conf', "vdb.cache_size = '1MB'");

@@ -173,6 +173,35 @@ $node->safe_psql('postgres', qq{
 $node->safe_psql('postgres', "SET statement_timeout = '60s'; BEGIN; DROP SERVER other; $index; ROLLBACK");
 is($node->safe_psql('postgres', 'SELECT count(*) FROM vdb.store_owner'), '2', 'DROP SERVER and a build in one transaction');
 collected('DROP SERVER and a build rolled back', $live);
+# Servers of the cluster before a pg_upgrade that are gone: one had the oid that another one has now, and one had the name, under
+# which nothing more can be followed.
+$node->safe_psql('postgres', q{
+	CREATE TEMP TABLE row AS SELECT * FROM vdb.object LIMIT 1;
+	UPDATE row SET id = sha256('gone'), name = name || '.gone';
+	INSERT INTO vdb.object SELECT * FROM row;
+	UPDATE vdb.object SET server = 1 WHERE id <> sha256('gone');
+	CREATE TEMP TABLE owner AS SELECT * FROM vdb.store_owner WHERE name = 'archive';
+	UPDATE vdb.store_owner SET server = 1, cluster = 1 WHERE name = 'archive';
+	UPDATE owner SET name = 'gone', cluster = 1;
+	INSERT INTO vdb.store_owner SELECT * FROM owner;
+	UPDATE owner SET name = 'archive', server = 2;
+	INSERT INTO vdb.store_owner SELECT * FROM owner});
+my $log = -s $node->logfile;
+my $kept_rows = $live + 1;
+is(gc_actions($node), "kept $kept_rows", 'servers that are gone: nothing goes');
+$log = slurp_file($node->logfile, $log);
+like($log, qr/WARNING:  server "gone", which objects of vdb indexes are in, does not exist after pg_upgrade/, 'servers that are gone: logged');
+like($log, qr/WARNING:  more than one server with objects of vdb indexes was called "archive"/, 'servers that are gone: names, too');
+is($node->safe_psql('postgres', $ledger =~ s/min.*max\(name\)/count(*)/r), "archive|$live", 'servers that are gone: the others are followed');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM vdb.object o JOIN vdb.store_owner w USING (server) WHERE w.name = 'gone'}), '1',
+	'servers that are gone: their objects are known by an oid that nobody has');
+foreach my $statement ('DROP SERVER other', 'ALTER SERVER other RENAME TO another')
+{
+	$node->safe_psql('postgres', "SET statement_timeout = '60s'; BEGIN; $statement; $index; ROLLBACK");
+	pass("$statement and a build in one transaction, after a pg_upgrade that is not complete");
+}
+$node->safe_psql('postgres', q{DELETE FROM vdb.object WHERE id = sha256('gone'); DELETE FROM vdb.store_owner WHERE cluster = 1});
+collected('DROP SERVER and a build rolled back', $live);
 my $dropping = $node->background_psql('postgres');
 $dropping->query_safe('BEGIN; DROP SERVER other');
 $node->safe_psql('postgres', "SET statement_timeout = '60s'; BEGIN; $index; ROLLBACK");

@@ -77,10 +77,32 @@ $node->safe_psql('postgres', q{SELECT pg_create_physical_replication_slot('away'
 $node->safe_psql('postgres', "$index; DROP INDEX item_v");
 $node->wait_for_catchup($standby, 'replay', $node->lsn('flush'));
 is(gc_actions($node), "kept $live", 'the standby of a slot is behind: kept');
-like(gc($node), qr/the standby of replication slot "away" may still use it/, 'and it says so');
+like(gc($node), qr/the standby of replication slot "away", which is not connected, may still use it/, 'and it says so');
 $node->safe_psql('postgres', q{SELECT pg_drop_replication_slot('away')});
 $node->wait_for_catchup($standby, 'replay', $node->lsn('flush'));
 is(gc_actions($node), "removed $live", 'the slot is gone');
+
+# One that went away with WAL that it has received and not replayed. Its slot says the former.
+$node->safe_psql('postgres', q{SELECT pg_create_physical_replication_slot('held')});
+$standby->append_conf('postgresql.conf', "primary_slot_name = 'held'");
+$standby->restart;
+$node->safe_psql('postgres', $index);
+$node->wait_for_catchup($standby, 'replay', $node->lsn('flush'));
+$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
+$node->safe_psql('postgres', 'DROP INDEX item_v');
+is(gc_actions($node), "kept $live", 'a standby with a slot has not replayed the DROP: kept');
+$node->wait_for_catchup($standby, 'flush', $node->lsn('flush'));
+my $marked = q{(SELECT max(unreferenced_lsn) FROM vdb.object)};
+wait_until($node, "SELECT restart_lsn > $marked FROM pg_replication_slots WHERE slot_name = 'held'");
+$standby->stop;
+wait_until($node, q{SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'held'});
+is(gc_actions($node), "kept $live", 'it is away, and has received it: kept');
+$standby->start;
+$node->wait_for_catchup($standby, 'replay', $node->lsn('flush'));
+is(gc_actions($node), "removed $live", 'it has replayed it');
+$standby->append_conf('postgresql.conf', "primary_slot_name = ''");
+$standby->restart;
+$node->safe_psql('postgres', q{SELECT pg_drop_replication_slot('held')});
 
 # Two clusters from one backup.
 $node->safe_psql('postgres', $index);

@@ -164,5 +164,16 @@ SKIP:
 	strike($s3, $build, $pid);
 	$node->safe_psql('postgres', q{SELECT * FROM vdb.purge('bucket')});
 	is($left->(), '', 'bucket: nothing is left by a purge');
+	# Not even where a collection has left nothing but that.
+	($build, $pid) = stopped($s3, 'wide', 'bucket', { %put, query => 'partNumber=2&' });
+	strike($s3, $build, $pid);
+	$s3->fault('status', status => 403, method => 'GET', query => 'uploads=$', times => undef);
+	gc($node);
+	$s3->clear_faults;
+	is($left->(), ($uploads->())[0], 'bucket: an upload in parts, and nothing else');
+	unlike(gc($node), qr/remove/, 'bucket: which is no business of a collection');
+	is($node->safe_psql('postgres', q{SELECT action, reason FROM vdb.purge('bucket')}), 'removed|an upload in parts that no build goes on with',
+		'bucket: a purge removes it');
+	is($left->(), '', 'bucket: nothing is left');
 }
 done_testing();

@@ -157,16 +157,40 @@ TEST_F(S3Test, RefusalsAreNamedAndKeepSecrets) {
   EXPECT_EQ(wrong.message(),
             "store \"s3\", object \"o\": access denied (HTTP 403, SignatureDoesNotMatch)");
   ExpectNoSecret(wrong);
-  const std::pair<int, Code> statuses[] = {{401, Code::kPermission},  {403, Code::kPermission},
-                                           {404, Code::kNotFound},    {413, Code::kUnsupported},
-                                           {409, Code::kUnavailable}, {416, Code::kCorruption},
-                                           {301, Code::kUnavailable}, {501, Code::kUnavailable}};
+  const std::pair<int, Code> statuses[] = {{401, Code::kPermission}, {403, Code::kPermission},
+                                           {404, Code::kNotFound},   {413, Code::kUnsupported},
+                                           {409, Code::kRefused},    {416, Code::kCorruption},
+                                           {301, Code::kRefused},    {501, Code::kUnavailable}};
   for (const auto& [status, code] : statuses) {
     FailNext("GET", {.status = status, .body = "<Code>s/e+cret</Code>"}, 100);
     const Status got = ReadAll(s3_.store(), RefOf("o", bytes_)).status();
     EXPECT_EQ(got.code(), code) << status;
     EXPECT_NE(got.message().find("HTTP " + std::to_string(status)), std::string::npos);
     ExpectNoSecret(got);
+  }
+}
+
+TEST_F(S3Test, OneThatIsRefusedDoesNotKeepTheOthers) {
+  s3_.options.store.http.max_connections = 1;
+  for (const int status : {400, 403, 409, 412}) {
+    s3_.server.fault = nullptr;
+    std::vector<ObjectRef> refs;
+    for (int i = 0; i < 10; ++i) {
+      refs.push_back(RefOf("o" + std::to_string(i), bytes_));
+      ASSERT_TRUE(PutOne(s3_.store(), refs.back(), bytes_).ok());
+    }
+    s3_.server.fault = [status](const ServerRequest& request) -> std::optional<ServerReply> {
+      if (request.method != "DELETE" || !request.Path().ends_with("/o0")) return std::nullopt;
+      return ServerReply{.status = status};
+    };
+    size_t removals = 0;
+    const auto removed = [&](size_t i, const Result<Removal>& removal) {
+      EXPECT_EQ(removal.ok(), i != 0) << status << " of " << i;
+      removals += removal.ok() ? 1 : 0;
+    };
+    EXPECT_TRUE(s3_.store().RemoveAll(refs, removed, 10'000).ok());
+    EXPECT_EQ(removals, refs.size() - 1) << status;
+    EXPECT_EQ(s3_.server.objects(), 1u) << status;
   }
 }
 

@@ -160,6 +160,77 @@ TEST_F(S5Test, RedirectsAreRemembered) {
   EXPECT_EQ(ReadAll(s5_.store(), ref).status().code(), Code::kNotFound);
 }
 
+/// Where the bytes of a portal's only object are, which answers wrongly when it is told to.
+class Elsewhere {
+ public:
+  Elsewhere(const Bytes& bytes, S5Fixture* s5) : all_(bytes.begin(), bytes.end()) {
+    s5->options.redirect = true;
+    s5->server.storage = server_.Url();
+  }
+  Shared<std::optional<ServerReply>> wrong;  // every answer, until it is reset
+  int requests() const { return server_.requests(); }
+
+ private:
+  const std::string all_;
+  HttpServer server_{[this](const ServerRequest& request) {
+    return wrong.Get().value_or(RangeReply(request, all_));
+  }};
+};
+
+TEST_F(S5Test, WhatIsWrongWithARememberedPlaceHasTheNodeAsked) {
+  Elsewhere elsewhere(bytes_, &s5_);
+  const ObjectRef ref = Put(bytes_);
+  const ServerReply stalls = {.body = std::string(10, 'x'), .stall_at = 0};
+  const ServerReply circles = {.status = 307, .headers = {"Location: /storage/x"}};
+  const ServerReply leads_nowhere = {.status = 307, .headers = {"Location: file:///etc/passwd"}};
+  for (const ServerReply& wrong : {stalls, circles, leads_nowhere}) {
+    ASSERT_TRUE(ReadAll(s5_.store(), ref).ok());
+    // The node says that they are with itself by now.
+    s5_.server.fault = [&](const ServerRequest& request) -> std::optional<ServerReply> {
+      if (!request.target.starts_with("/s5/blob/")) return std::nullopt;
+      return ServerReply{.status = 307, .headers = {"Location: /" + CidOf(ref)}};
+    };
+    elsewhere.wrong = wrong;
+    Bytes bytes(ref.size);
+    const Status read = GetRange(s5_.store(), {&ref, 0, bytes}, Deadline::After(3000));
+    EXPECT_TRUE(read.ok() && bytes == bytes_) << read.message();
+    EXPECT_EQ(s5_.state->breaker.state(MonotonicMs()), Breaker::State::kClosed);
+    // Forgets that, too.
+    s5_.server.fault = nullptr;
+    elsewhere.wrong = std::nullopt;
+    FailNext("/" + CidOf(ref), {.status = 404});
+    ASSERT_TRUE(ReadAll(s5_.store(), ref).ok());
+  }
+}
+
+TEST_F(S5Test, OnlyTheNodeItselfIsHeldAgainstTheNode) {
+  Elsewhere elsewhere(bytes_, &s5_);
+  const ObjectRef ref = Put(bytes_), unknown = RefOf("o", RandomBytes(2, 100));
+  ASSERT_TRUE(ReadAll(s5_.store(), ref).ok());
+  // A node that is away keeps nobody from bytes that are elsewhere, which do not bring it back.
+  Breaker& breaker = s5_.state->breaker;
+  const int asked = s5_.server.requests();
+  FailNext("/", {.status = 503}, 1000);
+  breaker.Failed(MonotonicMs());
+  EXPECT_TRUE(ReadAll(s5_.store(), ref).ok());
+  EXPECT_EQ(breaker.state(MonotonicMs()), Breaker::State::kOpen);
+  EXPECT_EQ(s5_.server.requests(), asked);
+  EXPECT_EQ(ReadAll(s5_.store(), unknown).status().code(), Code::kUnavailable);
+  // Without them, it is the node that fails.
+  breaker.Answered(MonotonicMs());
+  elsewhere.wrong = ServerReply{.reset = true};
+  const Status away = ReadAll(s5_.store(), ref).status();
+  EXPECT_NE(away.message().find("cannot answer now (HTTP 503)"), std::string::npos);
+  // A node that answers is not away when the place that it names is.
+  s5_.server.fault = nullptr;
+  breaker.Answered(MonotonicMs());
+  Bytes bytes(ref.size);
+  elsewhere.wrong = ServerReply{.body = std::string(10, 'x'), .stall_at = 0};
+  const Status slow = GetRange(s5_.store(), {&ref, 0, bytes}, Deadline::After(1500));
+  EXPECT_EQ(slow.code(), Code::kUnavailable);
+  EXPECT_EQ(breaker.state(MonotonicMs()), Breaker::State::kClosed);
+}
+
 TEST(Redirects, AreKeptForAWhile) {
   Redirects redirects;
   const ObjectRef ref = RefOf("o", RandomBytes(1, 10));
@@ -228,6 +299,23 @@ TEST_F(S5Test, ANodeThatDoesNotAnswerIsNotAskedForAll) {
   EXPECT_TRUE(s5_.store().RemoveAll(refs, removed, 10'000).ok());
   EXPECT_EQ(told, std::vector<int>(refs.size(), 1));
   EXPECT_LE(s5_.server.requests() - before, 2 * 4) << "two under way, three retries";
+}
+
+TEST_F(S5Test, OneThatIsRefusedDoesNotKeepTheOthers) {
+  s5_.options.store.http.max_connections = 1;
+  for (const int status : {403, 409}) {
+    std::vector<ObjectRef> refs;
+    for (int i = 0; i < 10; ++i) refs.push_back(Put(RandomBytes(i, 10)));
+    FailNext("/s5/delete/" + CidOf(refs[0]), {.status = status});
+    std::vector<bool> gone;
+    const auto removed = [&](size_t, const Result<Removal>& removal) {
+      gone.push_back(removal.ok());
+    };
+    EXPECT_TRUE(s5_.store().RemoveAll(refs, removed, 10'000).ok());
+    std::vector<bool> expected(refs.size(), true);
+    expected[0] = false;
+    EXPECT_EQ(gone, expected) << status;
+  }
 }
 
 TEST_F(S5Test, WhatTheNodeMeansByItsErrors) {

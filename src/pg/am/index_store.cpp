@@ -108,7 +108,12 @@ Oid StoreServerFor(Relation index) {
                      SuperuserPlaces(index) ? Usage::kGiven : Usage::kRequired);
   if (by_default) WriteStoreOption(RelationGetRelid(index), name);
   if (OidIsValid(renamed)) {
-    WriteStoreOption(RelationGetRelid(index), GetForeignServer(server)->servername);
+    const char* const now = GetForeignServer(server)->servername;
+    ereport(NOTICE,
+            (errmsg("index \"%s\" stays in server \"%s\", which was renamed since its option "
+                    "\"store\" said \"%s\"",
+                    RelationGetRelationName(index), now, name)));
+    WriteStoreOption(RelationGetRelid(index), now);
   }
   DependOn(RelationGetRelid(index), server);
   return server;

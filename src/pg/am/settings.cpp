@@ -1,6 +1,11 @@
 #include "pg/am/settings.h"
 
 #include <climits>
+#include <cstring>
+
+extern "C" {
+#include "foreign/foreign.h"
+}
 
 namespace vdb::pg {
 
@@ -45,6 +50,21 @@ void RequireMayEncryptSo(const IndexOptions& options) {
                   errmsg("permission denied to turn off the encryption of an index"),
                   errhint("Must be superuser, while \"vdb.encrypt_at_rest\" is on. A superuser can "
                           "set it for a database or a role.")));
+}
+
+/// The option `store`; null: it is not set.
+const char* StoreIn(const IndexOptions& options) {
+  if (options.store == 0) return nullptr;
+  return reinterpret_cast<const char*>(&options) + options.store;
+}
+
+/// 42704 unless there is that server. Looked at where an option is set, too, because a rebuild
+/// could not tell a slip from the old name of a server that was renamed. pg_upgrade restores what
+/// was.
+void RequireStore(const IndexOptions& options) {
+  const char* const name = StoreIn(options);
+  if (name == nullptr || std::strcmp(name, kLocalStore) == 0 || IsBinaryUpgrade) return;
+  (void)get_foreign_server_oid(name, false);
 }
 
 }  // namespace
@@ -122,7 +142,11 @@ bytea* ParseIndexOptions(Datum reloptions, bool validate) {
   };
   auto* parsed = static_cast<bytea*>(build_reloptions(
       reloptions, validate, options_kind, sizeof(IndexOptions), table, lengthof(table)));
-  if (validate && parsed != nullptr) RequireMayEncryptSo(*reinterpret_cast<IndexOptions*>(parsed));
+  if (validate && parsed != nullptr) {
+    const auto& options = *reinterpret_cast<const IndexOptions*>(parsed);
+    RequireMayEncryptSo(options);
+    RequireStore(options);
+  }
   return parsed;
 }
 
@@ -141,8 +165,7 @@ IndexOptions OptionsOf(Relation index) {
 
 const char* StoreOf(Relation index) {
   if (index->rd_options == nullptr) return nullptr;
-  const int offset = reinterpret_cast<const IndexOptions*>(index->rd_options)->store;
-  return offset == 0 ? nullptr : reinterpret_cast<const char*>(index->rd_options) + offset;
+  return StoreIn(*reinterpret_cast<const IndexOptions*>(index->rd_options));
 }
 
 }  // namespace vdb::pg

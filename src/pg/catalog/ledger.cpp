@@ -143,29 +143,21 @@ void MarkInLedger(std::span<const LedgerMark> marks) {
 void MoveInLedger(std::span<const ServerMove> moves) {
   Relation table = OpenOwnTable(kTable, RowExclusiveLock);
   const TupleDesc descriptor = RelationGetDescr(table);
-  List* moved = NIL;
-  SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
-  while (HeapTuple tuple = systable_getnext(scan)) {
+  ReplaceRows(table, [&](HeapTuple tuple) -> HeapTuple {
     LedgerRow row;
-    if (!ReadRow(tuple, descriptor, &row)) continue;
+    if (!ReadRow(tuple, descriptor, &row)) return nullptr;
     const std::string_view prefix = PrefixOfName(row.name);
-    if (prefix.empty()) continue;
+    if (prefix.empty()) return nullptr;
     row.name[prefix.size()] = '\0';
-    const Oid to = MovedTo(moves, row.key.server, row.name);
-    if (!OidIsValid(to) || to == row.key.server) continue;
+    const ServerMove* const move = MoveOf(moves, row.key.server, row.name);
+    if (move == nullptr || move->to == row.key.server) return nullptr;
     Datum values[kColumns] = {};
     bool nulls[kColumns] = {};
     bool replace[kColumns] = {};
-    values[kServer - 1] = ObjectIdGetDatum(to);
+    values[kServer - 1] = ObjectIdGetDatum(move->to);
     replace[kServer - 1] = true;
-    moved = lappend(moved, heap_modify_tuple(tuple, descriptor, values, nulls, replace));
-    CatalogTupleDelete(table, &tuple->t_self);
-  }
-  systable_endscan(scan);
-  // All go before any comes back: two servers may have changed oids.
-  for (int i = 0; i < list_length(moved); i++) {
-    CatalogTupleInsert(table, static_cast<HeapTuple>(list_nth(moved, i)));
-  }
+    return heap_modify_tuple(tuple, descriptor, values, nulls, replace);
+  });
   table_close(table, RowExclusiveLock);
 }
 

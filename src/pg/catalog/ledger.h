@@ -45,7 +45,7 @@ void AddToLedger(std::span<const LedgerRow> rows);
 /// Removes rows; such as are gone already are none of its business.
 void ForgetInLedger(std::span<const LedgerKey> keys);
 void MarkInLedger(std::span<const LedgerMark> marks);
-/// Rows of those servers name them by their oids of now.
+/// Rows of those servers name them by the oids that the moves say.
 void MoveInLedger(std::span<const ServerMove> moves);
 
 using LedgerVisitor = bool (*)(const LedgerRow& row, void* context);

@@ -13,14 +13,15 @@ struct ServerMove {
   Oid from;
   char prefix[64];
   Oid to;
+  bool known;  // `to` is that server; else it is gone, and `to` is no server's oid
 };
 
-/// Where `server` is now; InvalidOid: no move is about it.
-inline Oid MovedTo(std::span<const ServerMove> moves, Oid server, const char* prefix) {
+/// The one that is about `server`; null: none is.
+inline const ServerMove* MoveOf(std::span<const ServerMove> moves, Oid server, const char* prefix) {
   for (const ServerMove& move : moves) {
-    if (move.from == server && std::strcmp(move.prefix, prefix) == 0) return move.to;
+    if (move.from == server && std::strcmp(move.prefix, prefix) == 0) return &move;
   }
-  return InvalidOid;
+  return nullptr;
 }
 
 }  // namespace vdb::pg

@@ -171,23 +171,15 @@ std::span<OwnerRow> ReadOwners() {
 
 void MoveOwners(std::span<const ServerMove> moves) {
   Relation table = OpenOwnTable(kTable, RowExclusiveLock);
-  List* moved = NIL;
-  SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
-  while (HeapTuple tuple = systable_getnext(scan)) {
+  ReplaceRows(table, [&](HeapTuple tuple) -> HeapTuple {
     OwnerRow row;
     ReadRow(tuple, RelationGetDescr(table), &row);
-    const Oid to = MovedTo(moves, row.server, row.prefix);
-    if (!OidIsValid(to)) continue;
-    row.server = to;
-    row.cluster = GetSystemIdentifier();
-    moved = lappend(moved, Form(table, row));
-    CatalogTupleDelete(table, &tuple->t_self);
-  }
-  systable_endscan(scan);
-  // All go before any comes back: two servers may have changed oids.
-  for (int i = 0; i < list_length(moved); i++) {
-    CatalogTupleInsert(table, static_cast<HeapTuple>(list_nth(moved, i)));
-  }
+    const ServerMove* const move = MoveOf(moves, row.server, row.prefix);
+    if (move == nullptr) return nullptr;
+    row.server = move->to;
+    if (move->known) row.cluster = GetSystemIdentifier();
+    return Form(table, row);
+  });
   table_close(table, RowExclusiveLock);
 }
 

@@ -41,7 +41,7 @@ void EnsureOwner(OwnerRow* row);
 void WriteOwner(const OwnerRow& row);
 /// If `row.pending` still is what is pending, it is the token now.
 void ConfirmOwner(const OwnerRow& row);
-/// Rows of those servers name them by their oids of now, in this cluster.
+/// Rows of those servers name them by the oids that the moves say, known ones as of this cluster.
 void MoveOwners(std::span<const ServerMove> moves);
 /// Rows of a server say its new name. False: it has none.
 bool RenameOwners(Oid server, const char* name);

@@ -17,7 +17,13 @@ Oid ServerAfterUpgrade(const char* prefix, Oid built_as);
 bool UpgradeIsPending();
 
 /// Gives such rows the oids that their servers have in this cluster. Rows of servers that are gone
-/// stay as they are, with a WARNING.
+/// stay rows of another cluster, with a WARNING, and under an oid that no server has. Waits for a
+/// transaction that has done so and has not ended.
 void FollowUpgrade();
+
+/// The same, but does not wait: a build goes without, since its own rows are new. The transaction
+/// that has done it may be that of the session whose worker asks, which nobody would see as a
+/// deadlock.
+void FollowUpgradeUnlessBusy();
 
 }  // namespace vdb::pg

@@ -11,12 +11,14 @@
 #include "pg/catalog/store_server.h"
 #include "pg/catalog/upgrade.h"
 #include "pg/guard.h"
+#include "pg/prewarm/reload.h"
 #include "pg/worker/mirror_worker.h"
 
 extern "C" {
 #include "catalog/dependency.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_foreign_server.h"
 #include "foreign/foreign.h"
 }
@@ -82,6 +84,7 @@ static void vdb_object_access(ObjectAccessType access, Oid class_oid, Oid object
   if (access != OAT_DROP || sub != 0) return;
   vdb::pg::Entry("vdb_object_access", [&] {
     if (class_oid == ForeignServerRelationId) vdb::pg::RefuseServer(object);
+    if (class_oid == DatabaseRelationId) vdb::pg::StopReload(object);
     if (class_oid == RelationRelationId && object == vdb::pg::LedgerTable()) {
       vdb::pg::RefuseLedger();
     }

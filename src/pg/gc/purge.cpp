@@ -85,13 +85,22 @@ void Forget(const std::vector<LedgerRow>& rows, const std::string& name, WorkerC
   for (const LedgerRow& row : rows) report->Add(row.name, name, kForgotten, kPurged);
 }
 
+/// Whether there is nothing under a prefix, and no upload of anything there.
+bool IsEmpty(store::ObjectStore& store, const std::string& prefix) {
+  const Result<std::vector<store::ListedObject>> listed = ListObjects(store, prefix);
+  ThrowIfError(listed.status());
+  if (!listed->empty()) return false;
+  const Result<std::vector<store::UnfinishedUpload>> uploads =
+      store.ListUnfinished(prefix, store::Deadline::After(RequestTimeoutMs()));
+  // What cannot be listed is reported with the rest.
+  return uploads.ok() && uploads->empty();
+}
+
 /// Removes what lies under a prefix, if this database is the one that collects there: with no row
 /// in the ledger an object may still be in use, by another cluster that has the same prefix.
 void RemoveStrangers(store::ObjectStore& store, Oid server, const std::string& prefix,
                      WorkerClient* worker, Report* report) {
-  const Result<std::vector<store::ListedObject>> listed = ListObjects(store, prefix);
-  ThrowIfError(listed.status());
-  if (listed->empty()) return;
+  if (IsEmpty(store, prefix)) return;
   if (store.capabilities().records) {
     const std::optional<OwnerConflict> conflict = OwnerRecord(store, server, prefix).Renew(*worker);
     if (conflict.has_value()) Raise(*conflict);

@@ -3,6 +3,7 @@
 #include "pg/gc/standby.h"
 
 #include <algorithm>
+#include <set>
 #include <vector>
 
 #include "base/strcat.h"
@@ -52,13 +53,9 @@ StandbyPosition FarthestBehind() {
   const auto consider = [&](XLogRecPtr lsn, const std::string& who) {
     if (lsn < behind.lsn) behind = {lsn, who};
   };
+  // Before the senders: one that has gone since has left its slot to be considered.
   const std::vector<Slot> slots = ReadSlots();
-  for (const Slot& slot : slots) {
-    // The sender of one that is in use says more, below; one that has never been used needs
-    // nothing.
-    if (slot.logical || slot.active != 0 || slot.restart == InvalidXLogRecPtr) continue;
-    consider(slot.restart, StrCat("the standby of replication slot \"", slot.name, "\""));
-  }
+  std::set<pid_t> streaming;
   for (int i = 0; i < max_wal_senders; i++) {
     WalSnd* const sender = &WalSndCtl->walsnds[i];
     SpinLockAcquire(&sender->mutex);
@@ -69,6 +66,7 @@ StandbyPosition FarthestBehind() {
     SpinLockRelease(&sender->mutex);
     // Backups need no index, and who has not begun to stream is as good as away.
     if (pid == 0 || state < WALSNDSTATE_CATCHUP) continue;
+    streaming.insert(pid);
     // Subscribers have no indexes of ours.
     if (std::any_of(slots.begin(), slots.end(),
                     [&](const Slot& slot) { return slot.logical && slot.active == pid; })) {
@@ -81,6 +79,15 @@ StandbyPosition FarthestBehind() {
       consider(replayed, StrCat("WAL sender ", pid, "'s standby, which has not reported yet,"));
     }
     // Else an archiver, which replays nothing.
+  }
+  for (const Slot& slot : slots) {
+    // One that has never been used needs nothing; of one that is streamed to, the sender has said.
+    if (slot.logical || slot.restart == InvalidXLogRecPtr || streaming.contains(slot.active)) {
+      continue;
+    }
+    // What its standby has received it may not have replayed, when it was last heard of.
+    consider(InvalidXLogRecPtr, StrCat("the standby of replication slot \"", slot.name,
+                                       "\", which is not connected,"));
   }
   return behind;
 }

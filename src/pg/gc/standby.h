@@ -15,8 +15,9 @@ struct StandbyPosition {
 };
 
 /// Of the standbys that are connected, and those that have a replication slot; one that is
-/// connected and has not said yet how far it has come needs everything. Nothing is known of others:
-/// the retention window is for them. Throws.
+/// connected and has not said yet how far it has come needs everything, as does one that has a slot
+/// and is away: the slot knows what it has received, and not what it has replayed. Nothing is known
+/// of others: the retention window is for them. Throws.
 StandbyPosition FarthestBehind();
 
 }  // namespace vdb::pg

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <climits>
+#include <iterator>
+#include <set>
+#include <tuple>
 
 #include "pg/guard.h"
 #include "pg/prewarm/hot_file.h"
@@ -12,6 +15,8 @@
 #include "pg/worker/registration.h"
 
 extern "C" {
+#include "access/table.h"
+#include "catalog/pg_database.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
@@ -41,7 +46,7 @@ std::vector<Oid> DatabasesOf(const std::vector<CachedFrame>& frames) {
 
 /// Has a worker read the frames of a database again, and waits for its end.
 void Reload(Oid database) {
-  BackgroundWorker worker = DescribeWorker("vdb_ext autoprewarm worker", kReloadFunction);
+  BackgroundWorker worker = DescribeWorker(kReloadType, kReloadFunction);
   worker.bgw_start_time = BgWorkerStart_ConsistentState;
   worker.bgw_main_arg = ObjectIdGetDatum(database);
   worker.bgw_notify_pid = MyProcPid;
@@ -52,6 +57,50 @@ void Reload(Oid database) {
     return;
   }
   WaitForBackgroundWorkerShutdown(handle);
+}
+
+/// By a scan of the table, since a worker without a database has no catalog caches. ereports.
+bool DatabaseExists(Oid database) {
+  StartTransactionCommand();
+  bool found = false;
+  Relation table = table_open(DatabaseRelationId, AccessShareLock);
+  SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
+  while (HeapTuple tuple = systable_getnext(scan)) {
+    found = found || reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple))->oid == database;
+  }
+  systable_endscan(scan);
+  table_close(table, AccessShareLock);
+  CommitTransactionCommand();
+  return found;
+}
+
+/// Has the frames of a database read again, and adds those that were not to `unread`.
+void Reload(Oid database, const std::vector<CachedFrame>& hot, std::vector<CachedFrame>* unread) {
+  if (!Call([&] { return DatabaseExists(database); })) return;
+  RemoveHotFile(HotFile::kUnread);
+  Call([&] { Reload(database); });
+  const auto told = ReadHotFile(HotFile::kUnread, FrameCache::Get().capacity());
+  if (told.has_value()) {
+    unread->insert(unread->end(), told->begin(), told->end());
+  } else {
+    // It was ended, or never began.
+    std::copy_if(hot.begin(), hot.end(), std::back_inserter(*unread),
+                 [&](const CachedFrame& frame) { return frame.database == database; });
+  }
+}
+
+/// What is in the cache, and after it what was in the file and could not be read again.
+std::vector<CachedFrame> WithUnread(std::vector<CachedFrame> frames,
+                                    const std::vector<CachedFrame>& unread) {
+  const auto key = [](const CachedFrame& frame) {
+    return std::tuple(frame.object.words[0], frame.object.words[1], frame.frame);
+  };
+  std::set<decltype(key(frames[0]))> cached;
+  for (const CachedFrame& frame : frames) cached.insert(key(frame));
+  for (const CachedFrame& frame : unread) {
+    if (cached.insert(key(frame)).second) frames.push_back(frame);
+  }
+  return frames;
 }
 
 /// Sleeps for so long, or until there is something to do.
@@ -82,20 +131,24 @@ void Keep() {
     BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
   });
   FrameCache& cache = FrameCache::Get();
-  for (const Oid database : DatabasesOf(ReadHotFile(cache.capacity()))) {
+  const std::vector<CachedFrame> hot =
+      ReadHotFile(HotFile::kCache, cache.capacity()).value_or(std::vector<CachedFrame>());
+  std::vector<CachedFrame> unread;
+  for (const Oid database : DatabasesOf(hot)) {
     // What has not been read again stays in the file.
     if (ShutdownRequestPending) return;
-    Call([&] { Reload(database); });
+    Reload(database, hot, &unread);
   }
+  RemoveHotFile(HotFile::kUnread);
   if (ShutdownRequestPending) return;
   TimestampTz written = GetCurrentTimestamp();
   while (!ShutdownRequestPending) {
     Call([&] { Sleep(WaitMs(written)); });
     if (ShutdownRequestPending || WaitMs(written) != 0) continue;
-    WriteHotFile(cache.Contents());
+    WriteHotFile(HotFile::kCache, WithUnread(cache.Contents(), unread));
     written = GetCurrentTimestamp();
   }
-  WriteHotFile(cache.Contents());
+  WriteHotFile(HotFile::kCache, WithUnread(cache.Contents(), unread));
 }
 
 }  // namespace

@@ -19,8 +19,14 @@ extern "C" {
 namespace vdb::pg {
 namespace {
 
-constexpr char kPath[] = "vdb_ext.autoprewarm";
-constexpr char kTemporaryPath[] = "vdb_ext.autoprewarm.tmp";
+struct Paths {
+  const char* path;
+  const char* temporary;
+};
+constexpr Paths kPaths[] = {
+    {"vdb_ext.autoprewarm", "vdb_ext.autoprewarm.tmp"},
+    {"vdb_ext.autoprewarm.unread", "vdb_ext.autoprewarm.unread.tmp"},
+};
 constexpr uint64_t kMagic = 0x7664625f686f746cull;  // "vdb_hotl"
 constexpr uint32_t kVersion = 1;
 // A terabyte of cache has so many: what claims to be more is no file of ours.
@@ -74,79 +80,93 @@ bool ReadAll(int fd, void* bytes, size_t size) {
   return true;
 }
 
-void LogUseless(const char* why) { ereport(LOG, (errmsg("ignoring file \"%s\": %s", kPath, why))); }
+const Paths& PathsOf(HotFile file) { return kPaths[static_cast<int>(file)]; }
+
+void LogUseless(HotFile file, const char* why) {
+  ereport(LOG, (errmsg("ignoring file \"%s\": %s", PathsOf(file).path, why)));
+}
 
 /// Whether the header, and the size of the file, are such that the frames can be read.
-bool IsReadable(int fd, const Header& header) {
-  if (header.magic != kMagic) return LogUseless("it is not a list of frames"), false;
-  if (header.version != kVersion) return LogUseless("it is of another version"), false;
+bool IsReadable(HotFile file, int fd, const Header& header) {
+  if (header.magic != kMagic) return LogUseless(file, "it is not a list of frames"), false;
+  if (header.version != kVersion) return LogUseless(file, "it is of another version"), false;
   const off_t end = lseek(fd, 0, SEEK_END);
   if (header.count > kMostEntries ||
       end != static_cast<off_t>(sizeof(header) + header.count * sizeof(CachedFrame)) ||
       lseek(fd, sizeof(header), SEEK_SET) < 0) {
-    return LogUseless("it has another length than it says"), false;
+    return LogUseless(file, "it has another length than it says"), false;
   }
   return true;
 }
 
 }  // namespace
 
-void WriteHotFile(const std::vector<CachedFrame>& frames) {
+void WriteHotFile(HotFile file, const std::vector<CachedFrame>& frames) {
+  const char* const path = PathsOf(file).path;
+  const char* const temporary = PathsOf(file).temporary;
   Call([&] {
     const Header header = {kMagic, kVersion, CrcOf(frames.data(), frames.size()), frames.size()};
-    const int fd = OpenTransientFile(kTemporaryPath, O_CREAT | O_TRUNC | O_WRONLY | PG_BINARY);
+    const int fd = OpenTransientFile(temporary, O_CREAT | O_TRUNC | O_WRONLY | PG_BINARY);
     if (fd < 0) {
-      ereport(LOG, (errcode_for_file_access(),
-                    errmsg("could not open file \"%s\": %m", kTemporaryPath)));
+      ereport(LOG,
+              (errcode_for_file_access(), errmsg("could not open file \"%s\": %m", temporary)));
       return;
     }
     const bool written = WriteAll(fd, &header, sizeof(header)) &&
                          WriteAll(fd, frames.data(), frames.size() * sizeof(CachedFrame));
     if (!written) {
-      ereport(LOG, (errcode_for_file_access(),
-                    errmsg("could not write to file \"%s\": %m", kTemporaryPath)));
+      ereport(LOG,
+              (errcode_for_file_access(), errmsg("could not write to file \"%s\": %m", temporary)));
     }
     if (CloseTransientFile(fd) != 0 || !written) {
-      unlink(kTemporaryPath);
+      unlink(temporary);
       return;
     }
     // Flushes it first, and its directory afterwards. It logs what goes wrong.
-    durable_rename(kTemporaryPath, kPath, LOG);
+    durable_rename(temporary, path, LOG);
   });
 }
 
-std::vector<CachedFrame> ReadHotFile(size_t most_frames) {
+std::optional<std::vector<CachedFrame>> ReadHotFile(HotFile file, size_t most_frames) {
+  const char* const path = PathsOf(file).path;
   std::vector<CachedFrame> frames;
   Header header = {};
   const int fd = Call([&] {
-    const int opened = OpenTransientFile(kPath, O_RDONLY | PG_BINARY);
+    const int opened = OpenTransientFile(path, O_RDONLY | PG_BINARY);
     if (opened < 0 && errno != ENOENT) {
-      ereport(LOG, (errcode_for_file_access(), errmsg("could not open file \"%s\": %m", kPath)));
+      ereport(LOG, (errcode_for_file_access(), errmsg("could not open file \"%s\": %m", path)));
     }
     if (opened < 0) return opened;
     const bool readable = ReadAll(opened, &header, sizeof(header));
-    if (!readable) LogUseless("it is too short");
-    if (readable && IsReadable(opened, header)) return opened;
+    if (!readable) LogUseless(file, "it is too short");
+    if (readable && IsReadable(file, opened, header)) return opened;
     CloseTransientFile(opened);
     return -1;
   });
-  if (fd < 0) return frames;
+  if (fd < 0) return std::nullopt;
   frames.resize(header.count);
-  Call([&] {
-    const bool sound = ReadAll(fd, frames.data(), frames.size() * sizeof(CachedFrame)) &&
+  const bool sound = Call([&] {
+    const bool whole = ReadAll(fd, frames.data(), frames.size() * sizeof(CachedFrame)) &&
                        CrcOf(frames.data(), frames.size()) == header.crc;
     CloseTransientFile(fd);
-    if (sound) return;
-    LogUseless("its checksum is wrong");
-    header.count = 0;
+    if (!whole) LogUseless(file, "its checksum is wrong");
+    return whole;
   });
-  frames.resize(header.count);
+  if (!sound) return std::nullopt;
   size_t used = 0;
   for (size_t i = 0; i < frames.size(); ++i) {
     used += frames[i].n_frames;
     if (used > most_frames) frames.resize(i);
   }
   return frames;
+}
+
+void RemoveHotFile(HotFile file) {
+  const char* const path = PathsOf(file).path;
+  if (unlink(path) == 0 || errno == ENOENT) return;
+  Call([&] {
+    ereport(LOG, (errcode_for_file_access(), errmsg("could not remove file \"%s\": %m", path)));
+  });
 }
 
 }  // namespace vdb::pg

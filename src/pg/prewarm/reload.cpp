@@ -2,7 +2,9 @@
 
 #include "pg/prewarm/reload.h"
 
+#include <csignal>
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <utility>
 
@@ -16,6 +18,7 @@ extern "C" {
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "postmaster/bgworker.h"
+#include "storage/proc.h"
 #include "tcop/tcopprot.h"
 
 PGDLLEXPORT void vdb_autoprewarm_reload(Datum argument);
@@ -38,13 +41,14 @@ Key KeyOf(const ObjectHeader& object) {
 struct HotObject {
   bool image = false;
   std::vector<uint32_t> frames;
+  bool settled = false;  // it is in the cache again
 };
 using HotObjects = std::map<Key, HotObject>;
 
 /// The place of a chunk in an index, and what to read of it.
 struct Task {
   size_t segment, chunk;
-  const std::vector<uint32_t>* frames;
+  HotObject* object;
 };
 
 class Reloader {
@@ -55,16 +59,20 @@ class Reloader {
 
  private:
   /// Calls body(index) in a transaction of its own. False: the index is gone, or locked, or not
-  /// valid; or it failed, which is logged.
+  /// valid; or it failed, which is logged. missed_ says whether another time may be better.
   template <class Body>
   bool InTransaction(Oid index, Body&& body);
   void ReloadIndex(Oid index);
   std::vector<Task> Open(Relation index);
   bool ReloadChunk(Oid index, const Task& task);
 
+  std::vector<CachedFrame> Unread() const;
+
+  std::vector<CachedFrame> frames_;
   HotObjects hot_;
   uint64_t wanted_ = 0, done_ = 0;  // frames of the cache
   bool full_ = false;
+  bool missed_ = false;  // what belongs to some index is not known
 };
 
 Reloader::Reloader(Oid database, const std::vector<CachedFrame>& hot) {
@@ -77,6 +85,7 @@ Reloader::Reloader(Oid database, const std::vector<CachedFrame>& hot) {
       object.frames.push_back(frame.frame);
     }
     wanted_ += frame.n_frames;
+    frames_.push_back(frame);
   }
   for (auto& [key, object] : hot_) {
     std::sort(object.frames.begin(), object.frames.end());
@@ -98,8 +107,9 @@ void LogFailure(const char* index) {
 }
 
 /// Share-locks an index that is there, is not locked, and can be searched; else null. ereports.
-Relation TryOpen(Oid oid) {
-  if (!ConditionalLockRelationOid(oid, AccessShareLock)) return nullptr;
+Relation TryOpen(Oid oid, bool* locked) {
+  *locked = !ConditionalLockRelationOid(oid, AccessShareLock);
+  if (*locked) return nullptr;
   Relation index = try_relation_open(oid, NoLock);
   if (index == nullptr) return nullptr;
   if (IsPermanentIndex(oid) && index->rd_index->indisvalid) return index;
@@ -110,13 +120,13 @@ Relation TryOpen(Oid oid) {
 template <class Body>
 bool Reloader::InTransaction(Oid oid, Body&& body) {
   char name[NAMEDATALEN] = "";
-  bool there = false;
+  bool there = false, locked = false;
   try {
     Call([&] {
       CHECK_FOR_INTERRUPTS();
       StartTransactionCommand();
       PushActiveSnapshot(GetTransactionSnapshot());
-      Relation index = TryOpen(oid);
+      Relation index = TryOpen(oid, &locked);
       if (index != nullptr) {
         strlcpy(name, RelationGetRelationName(index), sizeof(name));
         Entry("vdb autoprewarm", [&] { body(index); });
@@ -128,8 +138,10 @@ bool Reloader::InTransaction(Oid oid, Body&& body) {
     });
   } catch (const ErrorPending&) {
     Call([&] { LogFailure(name); });
+    missed_ = true;
     return false;
   }
+  missed_ = missed_ || locked;
   return there;
 }
 
@@ -151,11 +163,12 @@ std::vector<Task> Reloader::Open(Relation index) {
       PinSet pins;
       opened->PinRouting(index, i, &pins);
       done_ += frames;
+      routing->second.settled = true;
     }
     const std::vector<ObjectEntry>& chunks = segments[i].entry.chunks;
     for (size_t c = 0; c < chunks.size(); ++c) {
       const auto found = hot_.find(KeyOf(chunks[c].header));
-      if (found != hot_.end()) tasks.push_back({i, c, &found->second.frames});
+      if (found != hot_.end()) tasks.push_back({i, c, &found->second});
     }
   }
   return tasks;
@@ -163,7 +176,8 @@ std::vector<Task> Reloader::Open(Relation index) {
 
 /// False: there is nothing more to be had of this index.
 bool Reloader::ReloadChunk(Oid oid, const Task& task) {
-  for (size_t done = 0; done < task.frames->size();) {
+  const std::vector<uint32_t>& hot = task.object->frames;
+  for (size_t done = 0; done < hot.size();) {
     size_t batch = 0;
     const bool there = InTransaction(oid, [&](Relation relation) {
       const MetaPage meta = Call([&] { return ReadMeta(relation); });
@@ -178,12 +192,12 @@ bool Reloader::ReloadChunk(Oid oid, const Task& task) {
       const SegmentEntry& segment = segments[task.segment].entry;
       const ObjectEntry& chunk = segment.chunks[task.chunk];
       const auto found = hot_.find(KeyOf(chunk.header));
-      if (found == hot_.end() || &found->second.frames != task.frames) return;
-      batch = std::min({kBatchFrames, task.frames->size() - done, FrameCache::Get().free_frames()});
+      if (found == hot_.end() || &found->second != task.object) return;
+      batch = std::min({kBatchFrames, hot.size() - done, FrameCache::Get().free_frames()});
       full_ = batch == 0;
       if (full_) return;
       std::vector<index::FrameRef> wanted;
-      for (const uint32_t frame : std::span(*task.frames).subspan(done, batch)) {
+      for (const uint32_t frame : std::span(hot).subspan(done, batch)) {
         wanted.push_back({static_cast<uint32_t>(task.chunk), frame});
       }
       std::vector<const uint8_t*> addresses(wanted.size());
@@ -195,6 +209,7 @@ bool Reloader::ReloadChunk(Oid oid, const Task& task) {
     done += batch;
     done_ += batch;
   }
+  task.object->settled = true;
   return true;
 }
 
@@ -222,10 +237,21 @@ std::vector<Oid> IndexOids() {
   return oids;
 }
 
+/// What may yet be found in an index that could not be looked into.
+std::vector<CachedFrame> Reloader::Unread() const {
+  std::vector<CachedFrame> unread;
+  if (!missed_) return unread;
+  for (const CachedFrame& frame : frames_) {
+    if (!hot_.at({frame.object.words[0], frame.object.words[1]}).settled) unread.push_back(frame);
+  }
+  return unread;
+}
+
 void Reloader::Run() {
   for (const Oid oid : IndexOids()) {
     if (!full_) ReloadIndex(oid);
   }
+  WriteHotFile(HotFile::kUnread, Unread());
   Call([&] {
     StartTransactionCommand();
     const char* const name = get_database_name(MyDatabaseId);
@@ -245,10 +271,28 @@ void Run(Oid database) {
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
     pgstat_report_activity(STATE_RUNNING, "filling the cache of vdb_ext");
   });
-  Reloader(database, ReadHotFile(FrameCache::Get().capacity())).Run();
+  const auto hot = ReadHotFile(HotFile::kCache, FrameCache::Get().capacity());
+  Reloader(database, hot.value_or(std::vector<CachedFrame>())).Run();
 }
 
 }  // namespace
+
+void StopReload(Oid database) {
+  const uint32 most = ProcGlobal->allProcCount;
+  auto* const pids = static_cast<int*>(palloc(most * sizeof(int)));
+  uint32 n = 0;
+  LWLockAcquire(ProcArrayLock, LW_SHARED);
+  for (uint32 i = 0; i < most; i++) {
+    const PGPROC& process = ProcGlobal->allProcs[i];
+    if (process.databaseId == database && process.pid != 0) pids[n++] = process.pid;
+  }
+  LWLockRelease(ProcArrayLock);
+  for (uint32 i = 0; i < n; i++) {
+    const char* const type = GetBackgroundWorkerTypeByPid(pids[i]);
+    if (type != nullptr && std::strcmp(type, kReloadType) == 0) kill(pids[i], SIGTERM);
+  }
+}
+
 }  // namespace vdb::pg
 
 extern "C" void vdb_autoprewarm_reload(Datum argument) {

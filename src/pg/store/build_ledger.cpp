@@ -62,7 +62,7 @@ FullTransactionId BuilderId() { return GetCurrentFullTransactionId(); }
 
 BuildLedger::BuildLedger(Relation index, const MetaPage& meta, store::ObjectStore& store)
     : meta_(meta), owner_(CheckedOwner(index, meta.server)) {
-  if (Call([] { return UpgradeIsPending(); })) worker_.FollowUpgrade();
+  if (Call([] { return UpgradeIsPending(); })) worker_.TryFollowUpgrade();
   OwnerRecord(store, meta.server, ObjectPrefix(meta.incarnation, meta.database)).Establish(worker_);
 }
 

@@ -36,15 +36,16 @@ Status RemoteObjectReader::Explain(Status&& status) const {
   // Damage has been explained where it was found; an interrupt or want of memory is not the
   // store's.
   if (!status.hint().empty() ||
-      (status.code() != Code::kUnavailable && status.code() != Code::kNotFound &&
-       status.code() != Code::kCorruption && status.code() != Code::kPermission &&
-       status.code() != Code::kUnsupported)) {
+      (status.code() != Code::kUnavailable && status.code() != Code::kRefused &&
+       status.code() != Code::kNotFound && status.code() != Code::kCorruption &&
+       status.code() != Code::kPermission && status.code() != Code::kUnsupported)) {
     return std::move(status);
   }
   std::string detail = StrCat("Index \"", RelationGetRelationName(index_), "\" is kept there.");
   if (!status.detail().empty()) detail = StrCat(status.detail(), " ", detail);
+  const bool passes = status.code() == Code::kUnavailable || status.code() == Code::kRefused;
   const char* hint =
-      status.code() == Code::kUnavailable   ? "Searches work again when the store does."
+      passes                                ? "Searches work again when the store does."
       : status.code() == Code::kPermission  ? "The user mapping of the index's owner is used."
       : status.code() == Code::kUnsupported ? ""
                                             : "REINDEX the index, or restore the object.";

@@ -12,14 +12,15 @@
 namespace vdb::pg {
 
 enum class RequestKind : uint32_t {
-  kAddObjects = 1,  // LedgerRow: into the ledger
-  kForgetObjects,   // LedgerKey: out of it
-  kMarkObjects,     // LedgerMark: nothing refers to them since
-  kEnsureOwner,     // OwnerRow, one: added unless there is one; answers with what there is
-  kAnnounceOwner,   // OwnerRow, one: the record holds `token`, and `pending` will be written
-  kConfirmOwner,    // OwnerRow, one: `pending` has been written
-  kSyncMirror,      // Oid, none: the mirror is brought in line with the pages
-  kFollowUpgrade,   // Oid, none: ledger and owner records, with the servers of this cluster
+  kAddObjects = 1,    // LedgerRow: into the ledger
+  kForgetObjects,     // LedgerKey: out of it
+  kMarkObjects,       // LedgerMark: nothing refers to them since
+  kEnsureOwner,       // OwnerRow, one: added unless there is one; answers with what there is
+  kAnnounceOwner,     // OwnerRow, one: the record holds `token`, and `pending` will be written
+  kConfirmOwner,      // OwnerRow, one: `pending` has been written
+  kSyncMirror,        // Oid, none: the mirror is brought in line with the pages
+  kFollowUpgrade,     // Oid, none: ledger and owner records, with the servers of this cluster
+  kTryFollowUpgrade,  // the same, unless another transaction has and has not ended
 };
 
 struct RequestHeader {

@@ -48,6 +48,8 @@ class WorkerClient {
   /// After a pg_upgrade, before anything else: ledger and owner records are as they were in the old
   /// cluster (catalog/upgrade.h).
   void FollowUpgrade() { Ask(RequestKind::kFollowUpgrade, std::span<const Oid>()); }
+  /// The same, before a build: not if it would have to wait.
+  void TryFollowUpgrade() { Ask(RequestKind::kTryFollowUpgrade, std::span<const Oid>()); }
 
   /// Lets it go. No more may be asked.
   void Close();

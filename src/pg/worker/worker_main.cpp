@@ -61,6 +61,8 @@ void Serve(const RequestHeader& header, std::span<const char> bytes, StringInfo 
       return Entry("vdb mirror", [] { SyncMirror({}, {}); });
     case RequestKind::kFollowUpgrade:
       return FollowUpgrade();
+    case RequestKind::kTryFollowUpgrade:
+      return FollowUpgradeUnlessBusy();
   }
   elog(ERROR, "unknown kind of request: %u", static_cast<uint32>(header.kind));
 }
