@@ -29,11 +29,22 @@ class RangeSource {
 
 class RangeBatch {
  public:
+  /// hedges: whether to send any. Where nobody waits for the bytes, they only take room from
+  /// others.
   RangeBatch(HttpContext* context, RangeSource* source, std::span<const RangeRequest> requests,
-             RangeSink* sink, Deadline deadline);
+             RangeSink* sink, Deadline deadline, bool hedges = true);
 
-  /// Errors: as GetRanges.
+  /// All of it. Errors: as GetRanges.
   Status Run();
+
+  /// Goes on as far as it can without waiting. True when it has ended: see status(). What it waits
+  /// for is moved along by HttpDriver::Pump.
+  bool Step();
+  const Status& status() const { return status_; }
+  /// How long nothing can happen but by the network, in ms.
+  int WaitMs() const;
+  /// Whether it only waits before another try.
+  bool rests() const { return flying_.empty(); }
 
  private:
   struct Fetch {
@@ -55,6 +66,10 @@ class RangeBatch {
   const ObjectRef& ObjectOf(const Fetch& fetch) const { return *requests_[fetch.index].object; }
   Status Error(const Fetch& fetch, Code code, std::string_view what) const;
   Result<HttpRequest> RequestOf(const Fetch& fetch, std::span<uint8_t> target);
+  Status Begin();
+  /// As Step; true when all is there.
+  Result<bool> Advance();
+  Status Land();
   Status StartMore();
   Status Start(Fetch& fetch);
   /// Goes where the bytes were the last time, if that is known.
@@ -63,7 +78,6 @@ class RangeBatch {
   void AskAgain(Fetch& fetch);
   Status StartHedges();
   int64_t HedgeAfterMs() const;
-  int WaitMs() const;
   /// Handles what has come for a fetch that is under way. True when it is no longer.
   Result<bool> Handle(Fetch& fetch);
   Status Arrived(Fetch& fetch);
@@ -75,12 +89,16 @@ class RangeBatch {
   std::span<const RangeRequest> requests_;
   RangeSink* sink_;
   Deadline deadline_;
+  bool hedges_;
   Permission permission_;
   HttpDriver* driver_ = nullptr;
   std::deque<Fetch> fetches_;
   std::deque<Fetch*> waiting_;
   std::vector<Fetch*> flying_;
   size_t left_;
+  bool begun_ = false;
+  bool ended_ = false;
+  Status status_;
 };
 
 }  // namespace vdb::store

@@ -42,8 +42,12 @@ class App:
         return response
 
 
+# What a sleep that took too long may be behind.
+LATE_S = 0.02
+
+
 class Throttle:
-    """Hands out bandwidth in the order of asking."""
+    """One direction of a line: hands out bandwidth in the order of asking."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -55,7 +59,8 @@ class Throttle:
             return 0.0
         with self._lock:
             now = time.monotonic()
-            self._free_at = max(now, self._free_at) + size / bytes_per_s
+            # A line that is in use loses nothing to sleeps that end late.
+            self._free_at = max(now - LATE_S, self._free_at) + size / bytes_per_s
             return self._free_at - now
 
 
@@ -96,7 +101,7 @@ class Exchange:
         server = self.server
         for at in range(0, len(data), PIECE_BYTES) if server.bandwidth else [0]:
             piece = data[at : at + PIECE_BYTES] if server.bandwidth else data
-            server.pause(server.throttle.delay(len(piece), server.bandwidth))
+            server.pause(server.sending.delay(len(piece), server.bandwidth))
             server.recorder.wire(self.number, True, piece)
             try:
                 self.sock.sendall(piece)
@@ -134,8 +139,9 @@ class FaultServer:
     """Serves an App on a port of the loopback interface, from construction until stop().
 
     Settings that may change while it runs: latency_ms (added to each request), bandwidth (bytes a
-    second, of all connections together, None: no limit), idle_close_s, connection_limit with
-    over_limit = "503" | "reset" | "wait". faults are Rules, recorder is a Recorder.
+    second in each direction, of all connections together, None: no limit), idle_close_s,
+    connection_limit with over_limit = "503" | "reset" | "wait". faults are Rules, recorder is a
+    Recorder.
     """
 
     def __init__(self, app, tls=None, host="127.0.0.1", port=0, wire=False, **settings):
@@ -143,7 +149,7 @@ class FaultServer:
         self.app = app
         self.faults = Rules()
         self.recorder = Recorder(wire)
-        self.throttle = Throttle()
+        self.receiving, self.sending = Throttle(), Throttle()
         self.latency_ms = 0
         self.bandwidth = None
         self.idle_close_s = 60
@@ -298,7 +304,7 @@ class FaultServer:
                 faults = self._faults_of(request, record)
                 self._read_body(exchange, reader, request, faults)
                 record.request_bytes = len(request.body)
-                self.pause(self.throttle.delay(len(request.body), self.bandwidth))
+                self.pause(self.receiving.delay(len(request.body), self.bandwidth))
                 if refused:
                     response = self.app.error(503, "Too many connections")
                     response.close = True
