@@ -59,6 +59,7 @@ class FaultUploads : public Uploads {
     return error_;
   }
   Status Progress() override { return error_.ok() ? uploads_->Progress() : error_; }
+  Status Sent() override { return error_.ok() ? uploads_->Sent() : error_; }
   Status Finish() override { return error_.ok() ? uploads_->Finish() : error_; }
 
  private:

@@ -38,7 +38,7 @@ class HttpUploads::Upload {
 
   /// True when it has ended; see status().
   bool Step() {
-    if (sending_.has_value()) {
+    if (!is_sent()) {
       if (!sending_->Step()) return false;
       status_ = sending_->status();
       uploads_->Took(MonotonicMs() - started_ms_);
@@ -60,10 +60,11 @@ class HttpUploads::Upload {
     return true;
   }
   const Status& status() const { return status_; }
+  bool is_sent() const { return !sending_.has_value(); }
   uint64_t bytes() const { return ref_.size; }
-  int WaitMs() const { return sending_.has_value() ? sending_->WaitMs() : reading_->WaitMs(); }
+  int WaitMs() const { return is_sent() ? reading_->WaitMs() : sending_->WaitMs(); }
   WaitFor what() const {
-    if (sending_.has_value()) return sending_->rests() ? WaitFor::kRetry : WaitFor::kUpload;
+    if (!is_sent()) return sending_->rests() ? WaitFor::kRetry : WaitFor::kUpload;
     return reading_->rests() ? WaitFor::kRetry : WaitFor::kRead;
   }
 
@@ -116,6 +117,14 @@ Status HttpUploads::Add(ObjectRef ref, std::vector<uint8_t> bytes) {
 
 Status HttpUploads::Progress() {
   if (error_.ok() && !uploads_.empty()) error_ = Pump(false);
+  return error_;
+}
+
+Status HttpUploads::Sent() {
+  const auto is_sent = [](const std::unique_ptr<Upload>& upload) { return upload->is_sent(); };
+  while (error_.ok() && !std::all_of(uploads_.begin(), uploads_.end(), is_sent)) {
+    error_ = Pump(true);
+  }
   return error_;
 }
 

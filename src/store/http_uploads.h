@@ -21,6 +21,7 @@ class HttpUploads : public Uploads {
 
   Status Add(ObjectRef ref, std::vector<uint8_t> bytes) override;
   Status Progress() override;
+  Status Sent() override;
   Status Finish() override;
 
  private:

@@ -25,6 +25,7 @@ class ImmediateUploads : public Uploads {
     return error_;
   }
   Status Progress() override { return error_; }
+  Status Sent() override { return error_; }
   Status Finish() override { return error_; }
 
  private:

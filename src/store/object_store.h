@@ -81,6 +81,8 @@ class Uploads {
   virtual Status Add(ObjectRef ref, std::vector<uint8_t> bytes) = 0;
   /// Moves things along without waiting.
   virtual Status Progress() = 0;
+  /// Waits until the store has confirmed all, some of which may still have to be read back.
+  virtual Status Sent() = 0;
   /// Waits for all. Then each object is stored, as far as the store can tell: it has confirmed the
   /// object's id, or name and size; and, where that was asked for, it has been read back.
   virtual Status Finish() = 0;

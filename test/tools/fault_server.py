@@ -17,7 +17,9 @@ from faults import Rules
 from http_message import BadRequest, Gone, Response, text
 from recorder import Recorder
 
+# Between two sleeps on a line of limited bandwidth so much is sent, and for so long, at least.
 PIECE_BYTES = 64 << 10
+PIECE_S = 0.002
 FIRST_REQUEST_S = 30
 BACKLOG = 1024  # "a hundred backends at once", each with several connections
 
@@ -99,8 +101,9 @@ class Exchange:
     def send(self, data, record=None):
         """Sends, within the bandwidth; counts body bytes in the record."""
         server = self.server
-        for at in range(0, len(data), PIECE_BYTES) if server.bandwidth else [0]:
-            piece = data[at : at + PIECE_BYTES] if server.bandwidth else data
+        size = max(PIECE_BYTES, int(server.bandwidth * PIECE_S)) if server.bandwidth else len(data)
+        for at in range(0, len(data), max(size, 1)) or [0]:
+            piece = data[at : at + size]
             server.pause(server.sending.delay(len(piece), server.bandwidth))
             server.recorder.wire(self.number, True, piece)
             try:

@@ -25,10 +25,9 @@ class ObjectWriter {
   /// Ends the object, whose header has its id and size. Fills its extents, in stream order,
   /// neighbours merged, where it has any.
   virtual void Finish(ObjectEntry* object) = 0;
-  /// Returns when all objects are stored and have been read back.
-  virtual void Flush() = 0;
   /// `segments` will be published with `meta`: stores their manifest, where the store is one that
-  /// others may look into, and notes it in `meta`. Ends the writing.
+  /// others may look into, and notes it in `meta`. Returns when all objects are stored and have been
+  /// read back. Ends the writing.
   virtual void Publish(const std::vector<SegmentEntry>& segments, MetaPage* meta) = 0;
   /// Nothing has been written, nor will be.
   virtual void Close() {}

@@ -68,10 +68,9 @@ void RemoteObjectWriter::Upload(store::ObjectRef ref, std::vector<uint8_t> bytes
   ThrowIfError(uploads_->Add(std::move(ref), std::move(bytes)));
 }
 
-void RemoteObjectWriter::Flush() { ThrowIfError(uploads_->Finish()); }
-
 void RemoteObjectWriter::Publish(const std::vector<SegmentEntry>& segments, MetaPage* meta) {
   // After everything that it names, so that what a reader finds in it is there.
+  ThrowIfError(uploads_->Sent());
   const std::string text = ManifestText(*meta, segments);
   std::vector<uint8_t> bytes(text.begin(), text.end());
   const crypto::Hash id = crypto::Blake3(bytes);
@@ -79,7 +78,7 @@ void RemoteObjectWriter::Publish(const std::vector<SegmentEntry>& segments, Meta
   meta->manifest.bytes = bytes.size();
   Upload(RemoteManifest(*meta, meta->manifest, store_.store->capabilities().json_names),
          std::move(bytes));
-  Flush();
+  ThrowIfError(uploads_->Finish());
   Close();
 }
 

@@ -19,7 +19,6 @@ class RemoteObjectWriter final : public ObjectWriter {
   void Append(std::span<const uint8_t> stored) override;
   void Progress() override;
   void Finish(ObjectEntry* object) override;
-  void Flush() override;
   void Publish(const std::vector<SegmentEntry>& segments, MetaPage* meta) override;
   void Close() override;
 
