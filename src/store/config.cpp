@@ -147,6 +147,13 @@ constexpr std::array kServerOptions = {
                  }},
     ServerOption{"redirect", kS5Bit,
                  [](const Option& o, bool, StoreConfig* c) { return ParseBool(o, &c->redirect); }},
+    ServerOption{"pin", kS5Bit,
+                 [](const Option& o, bool, StoreConfig* c) { return ParseBool(o, &c->pin); }},
+    ServerOption{"max_upload", kS5Bit,
+                 [](const Option& o, bool, StoreConfig* c) {
+                   // A node takes 34,000,000 bytes unless it is told otherwise.
+                   return ParseNumber(o, 32, 33'000, "kilobytes", &c->max_upload_kb);
+                 }},
     ServerOption{
         "endpoint", kS3Bit,
         [](const Option& o, bool http, StoreConfig* c) { return ParseUrl(o, http, &c->url); }},
@@ -291,8 +298,14 @@ Result<StoreConfig> ParseStoreConfig(std::span<const Option> options, bool allow
       break;
     case StoreType::kS5:
       if (config.url.empty()) return Missing("url", *type);
-      if (config.redirect && config.dialect == S5Dialect::kBridge) {
-        return InvalidArgument("option \"redirect\" is not for dialect \"bridge\"");
+      if (config.dialect != S5Dialect::kBridge) break;
+      for (const std::string_view name : {"redirect", "pin", "max_upload"}) {
+        const std::string_view* const value = Find(options, name);
+        if (value == nullptr || (name == "redirect" && !config.redirect) ||
+            (name == "pin" && !config.pin)) {
+          continue;
+        }
+        return InvalidArgument(StrCat("option \"", name, "\" is not for dialect \"bridge\""));
       }
       break;
     case StoreType::kS3:

@@ -27,6 +27,8 @@ struct StoreConfig {
   std::string url;                         // s5; s3: the endpoint, empty for Amazon's
   S5Dialect dialect = S5Dialect::kPortal;  // s5
   bool redirect = false;                   // s5: bytes come from where the portal sends
+  bool pin = false;                        // s5: the portal is asked to keep each object
+  int max_upload_kb = 16384;               // s5: of one request; what is larger goes in pieces
   std::string bucket, prefix, region;      // s3; the prefix is empty or ends with a slash
   bool path_style = false;                 // s3: the bucket is in the path, not in the host's name
   bool tls_verify = true;

@@ -37,42 +37,41 @@ class FaultSink : public RangeSink {
 
 class FaultUploads : public Uploads {
  public:
-  FaultUploads(FaultStore* store, const UploadLimits& limits)
-      : store_(store), limits_(limits), uploads_(store->store_->NewUploads(limits)) {}
+  FaultUploads(FaultStore* store, const UploadOptions& options)
+      : store_(store), options_(options), uploads_(MakeInner(store, options)) {}
 
   Status Add(ObjectRef ref, std::vector<uint8_t> bytes) override {
     if (!error_.ok()) return error_;
     const std::string object = Describe(ref);
     const Fault fault = store_->Next(Operation::kUpload);
-    error_ = store_->Fail(fault, object, Deadline::After(limits_.object_timeout_ms));
+    error_ = store_->Fail(fault, object, Deadline::After(options_.object_timeout_ms));
     if (!error_.ok()) return error_;
-    if (fault == Fault::kLost) {
-      lost_.push_back(std::move(ref));
-      return error_;
-    }
+    if (fault == Fault::kLost) return error_ = ReadBack(*store_, ref, options_);
     if (fault == Fault::kFlippedBit && !bytes.empty())
       bytes[store_->random_.Below(bytes.size())] ^= 1;
-    error_ = uploads_->Add(std::move(ref), std::move(bytes));
+    error_ = uploads_->Add(ref, std::move(bytes));
     if (error_.ok() && fault == Fault::kDoneButFailed) {
       error_ = uploads_->Finish();
       if (error_.ok()) error_ = store_->DoneButFailed(object);
     }
+    if (error_.ok() && options_.digest != nullptr) error_ = uploads_->Finish();
+    if (error_.ok()) error_ = ReadBack(*store_, ref, options_);
     return error_;
   }
   Status Progress() override { return error_.ok() ? uploads_->Progress() : error_; }
-  std::vector<ObjectRef> TakeStored() override {
-    std::vector<ObjectRef> stored = uploads_->TakeStored();
-    stored.insert(stored.end(), lost_.begin(), lost_.end());
-    lost_.clear();
-    return stored;
-  }
+  Status Sent() override { return error_.ok() ? uploads_->Sent() : error_; }
   Status Finish() override { return error_.ok() ? uploads_->Finish() : error_; }
 
  private:
+  /// Reading back is done here, through the faults.
+  static std::unique_ptr<Uploads> MakeInner(FaultStore* store, UploadOptions options) {
+    options.digest = nullptr;
+    return store->store_->NewUploads(options);
+  }
+
   FaultStore* store_;
-  UploadLimits limits_;
+  UploadOptions options_;
   std::unique_ptr<Uploads> uploads_;
-  std::vector<ObjectRef> lost_;
   Status error_;
 };
 
@@ -155,8 +154,8 @@ Status FaultStore::GetRanges(std::span<const RangeRequest> requests, RangeSink& 
   return store_->GetRanges(requests, faulty, deadline);
 }
 
-std::unique_ptr<Uploads> FaultStore::NewUploads(const UploadLimits& limits) {
-  return std::make_unique<FaultUploads>(this, limits);
+std::unique_ptr<Uploads> FaultStore::NewUploads(const UploadOptions& options) {
+  return std::make_unique<FaultUploads>(this, options);
 }
 
 Result<Removal> FaultStore::Remove(const ObjectRef& object, Deadline deadline) {

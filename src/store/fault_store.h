@@ -70,7 +70,7 @@ class FaultStore : public ObjectStore {
   Capabilities capabilities() const override { return store_->capabilities(); }
   Status GetRanges(std::span<const RangeRequest> requests, RangeSink& sink,
                    Deadline deadline) override;
-  std::unique_ptr<Uploads> NewUploads(const UploadLimits& limits) override;
+  std::unique_ptr<Uploads> NewUploads(const UploadOptions& options) override;
   Result<Removal> Remove(const ObjectRef& object, Deadline deadline) override;
   Result<std::optional<uint64_t>> Stat(const ObjectRef& object, Deadline deadline) override;
   Status List(std::string_view prefix, const std::function<Status(const ListedObject&)>& found,

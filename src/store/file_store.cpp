@@ -172,10 +172,10 @@ Status FileStore::GetRanges(std::span<const RangeRequest> requests, RangeSink& s
   });
 }
 
-std::unique_ptr<Uploads> FileStore::NewUploads(const UploadLimits& limits) {
+std::unique_ptr<Uploads> FileStore::NewUploads(const UploadOptions& options) {
   const auto put = [this](const ObjectRef& ref, const std::vector<uint8_t>& bytes,
                           Deadline deadline) { return Put(ref.name, bytes, deadline); };
-  return std::make_unique<ImmediateUploads>(limits, put);
+  return std::make_unique<ImmediateUploads>(this, options, put);
 }
 
 Status FileStore::WriteAll(int fd, std::span<const uint8_t> bytes, std::string_view object,

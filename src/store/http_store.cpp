@@ -1,8 +1,9 @@
 #include "store/http_store.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
+
+#include "store/http_uploads.h"
 
 namespace vdb::store {
 namespace {
@@ -35,85 +36,6 @@ Result<std::optional<HttpRequest>> RemovalExchange::Next(const HttpReply* last) 
   return std::optional<HttpRequest>();
 }
 
-/// Runs some exchanges at a time.
-class HttpUploads : public Uploads {
- public:
-  HttpUploads(HttpStore* store, const UploadLimits& limits) : store_(store), limits_(limits) {}
-
-  Status Add(ObjectRef ref, std::vector<uint8_t> bytes) override {
-    if (!error_.ok()) return error_;
-    error_ = store_->CheckObject(ref);
-    if (error_.ok() && bytes.size() != ref.size)
-      error_ = InvalidArgument("an object of another size than its name");
-    // At least one: otherwise nothing would ever be stored.
-    const size_t most = std::max<size_t>(limits_.max_in_flight, 1);
-    if (error_.ok()) error_ = Pump(most - 1, true);
-    if (!error_.ok()) return error_;
-    const std::string object = Describe(ref);
-    Upload upload;
-    upload.ref = ref;
-    upload.exchange = store_->NewUpload(std::move(ref), std::move(bytes));
-    upload.run = std::make_unique<ExchangeRun>(&store_->context_, upload.exchange.get(), object,
-                                               Deadline::After(limits_.object_timeout_ms));
-    uploads_.push_back(std::move(upload));
-    return error_ = Step();
-  }
-  Status Progress() override {
-    if (error_.ok()) error_ = Pump(std::numeric_limits<size_t>::max(), false);
-    return error_;
-  }
-  std::vector<ObjectRef> TakeStored() override { return std::exchange(stored_, {}); }
-  Status Finish() override {
-    if (error_.ok()) error_ = Pump(0, true);
-    return error_;
-  }
-
- private:
-  // The run goes before what it runs.
-  struct Upload {
-    ObjectRef ref;
-    std::unique_ptr<Exchange> exchange;
-    std::unique_ptr<ExchangeRun> run;
-  };
-
-  Status Step() {
-    for (size_t i = 0; i < uploads_.size();) {
-      if (!uploads_[i].run->Step()) {
-        ++i;
-        continue;
-      }
-      VDB_RETURN_IF_ERROR(uploads_[i].run->status());
-      stored_.push_back(std::move(uploads_[i].ref));
-      uploads_.erase(uploads_.begin() + static_cast<ptrdiff_t>(i));
-    }
-    return {};
-  }
-
-  /// Until at most `most` are under way; not `wait`: once.
-  Status Pump(size_t most, bool wait) {
-    VDB_RETURN_IF_ERROR(Step());
-    while (!uploads_.empty() && (!wait || uploads_.size() > most)) {
-      int wait_ms = wait ? 1000 : 0;
-      WaitFor what = WaitFor::kRetry;
-      for (const Upload& upload : uploads_) {
-        wait_ms = std::min(wait_ms, upload.run->WaitMs());
-        if (!upload.run->rests()) what = WaitFor::kUpload;
-      }
-      VDB_ASSIGN_OR_RETURN(HttpDriver * driver, store_->context_.Driver());
-      VDB_RETURN_IF_ERROR(driver->Pump(wait_ms, what));
-      VDB_RETURN_IF_ERROR(Step());
-      if (!wait) break;
-    }
-    return {};
-  }
-
-  HttpStore* store_;
-  UploadLimits limits_;
-  std::vector<Upload> uploads_;
-  std::vector<ObjectRef> stored_;
-  Status error_;
-};
-
 HttpStore::HttpStore(const HttpStoreOptions& options)
     : context_{options.name, options.http, options.waiter, options.state, SplitMix64(options.seed),
                nullptr} {}
@@ -123,8 +45,8 @@ Status HttpStore::GetRanges(std::span<const RangeRequest> requests, RangeSink& s
   return RangeBatch(&context_, this, requests, &sink, deadline).Run();
 }
 
-std::unique_ptr<Uploads> HttpStore::NewUploads(const UploadLimits& limits) {
-  return std::make_unique<HttpUploads>(this, limits);
+std::unique_ptr<Uploads> HttpStore::NewUploads(const UploadOptions& options) {
+  return std::make_unique<HttpUploads>(this, options);
 }
 
 Result<Removal> HttpStore::Remove(const ObjectRef& object, Deadline deadline) {

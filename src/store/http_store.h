@@ -1,5 +1,5 @@
 /// HttpStore: what the stores behind HTTP have in common: batches of ranges, and uploads several at
-/// a time. A store derived from it says what to ask.
+/// a time (http_uploads.h). A store derived from it says what to ask.
 #pragma once
 
 #include <memory>
@@ -41,7 +41,7 @@ class HttpStore : public ObjectStore, protected RangeSource {
   const std::string& name() const override { return context_.name; }
   Status GetRanges(std::span<const RangeRequest> requests, RangeSink& sink,
                    Deadline deadline) override;
-  std::unique_ptr<Uploads> NewUploads(const UploadLimits& limits) override;
+  std::unique_ptr<Uploads> NewUploads(const UploadOptions& options) override;
   Result<Removal> Remove(const ObjectRef& object, Deadline deadline) override;
   Status RemoveAll(std::span<const ObjectRef> objects, const RemovedFunction& removed,
                    int timeout_ms) override;

@@ -1,4 +1,5 @@
-/// ImmediateUploads: the Uploads of a store that stores an object in one go, before Add returns.
+/// ImmediateUploads: the Uploads of a store that stores an object in one go, and reads it back
+/// where that is wanted, before Add returns.
 #pragma once
 
 #include <functional>
@@ -12,17 +13,19 @@ namespace vdb::store {
 class ImmediateUploads : public Uploads {
  public:
   using Put = std::function<Status(const ObjectRef&, std::vector<uint8_t>, Deadline)>;
-  ImmediateUploads(const UploadLimits& limits, Put put)
-      : timeout_ms_(limits.object_timeout_ms), put_(std::move(put)) {}
+  /// store: outlives it.
+  ImmediateUploads(ObjectStore* store, const UploadOptions& options, Put put)
+      : store_(store), options_(options), put_(std::move(put)) {}
 
   Status Add(ObjectRef ref, std::vector<uint8_t> bytes) override {
     if (error_.ok()) error_ = Check(ref, bytes);
-    if (error_.ok()) error_ = put_(ref, std::move(bytes), Deadline::After(timeout_ms_));
-    if (error_.ok()) stored_.push_back(std::move(ref));
+    if (error_.ok())
+      error_ = put_(ref, std::move(bytes), Deadline::After(options_.object_timeout_ms));
+    if (error_.ok()) error_ = ReadBack(*store_, ref, options_);
     return error_;
   }
   Status Progress() override { return error_; }
-  std::vector<ObjectRef> TakeStored() override { return std::exchange(stored_, {}); }
+  Status Sent() override { return error_; }
   Status Finish() override { return error_; }
 
  private:
@@ -31,9 +34,9 @@ class ImmediateUploads : public Uploads {
     return CheckName(ref.name);
   }
 
-  int timeout_ms_;
+  ObjectStore* store_;
+  UploadOptions options_;
   Put put_;
-  std::vector<ObjectRef> stored_;
   Status error_;
 };
 

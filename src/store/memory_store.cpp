@@ -25,12 +25,12 @@ Status MemoryStore::GetRanges(std::span<const RangeRequest> requests, RangeSink&
   });
 }
 
-std::unique_ptr<Uploads> MemoryStore::NewUploads(const UploadLimits& limits) {
+std::unique_ptr<Uploads> MemoryStore::NewUploads(const UploadOptions& options) {
   const auto put = [this](const ObjectRef& ref, std::vector<uint8_t> bytes, Deadline) {
     objects_[ref.name] = {std::move(bytes), static_cast<int64_t>(std::time(nullptr))};
     return Status();
   };
-  return std::make_unique<ImmediateUploads>(limits, put);
+  return std::make_unique<ImmediateUploads>(this, options, put);
 }
 
 Result<Removal> MemoryStore::Remove(const ObjectRef& object, Deadline /*deadline*/) {

@@ -116,4 +116,30 @@ Status GetRange(ObjectStore& store, const RangeRequest& request, Deadline deadli
   return store.GetRanges({&request, 1}, sink, deadline);
 }
 
+std::vector<RangeRequest> WholeObject(const ObjectRef& object, std::span<uint8_t> target,
+                                      uint64_t max_range_bytes) {
+  std::vector<RangeRequest> requests;
+  for (uint64_t at = 0; at < object.size; at += max_range_bytes) {
+    const uint64_t bytes = std::min(max_range_bytes, object.size - at);
+    requests.push_back({&object, at, target.subspan(at, bytes)});
+  }
+  return requests;
+}
+
+Status ReadBack(ObjectStore& store, const ObjectRef& object, const UploadOptions& options) {
+  if (options.digest == nullptr) return {};
+  std::vector<uint8_t> bytes(object.size);
+  TakeAll sink;
+  VDB_RETURN_IF_ERROR(store.GetRanges(WholeObject(object, bytes, options.max_range_bytes), sink,
+                                      Deadline::After(options.object_timeout_ms)));
+  return CheckReadBack(store.name(), object, bytes, options.digest);
+}
+
+Status CheckReadBack(std::string_view store, const ObjectRef& object,
+                     std::span<const uint8_t> bytes, DigestFunction digest) {
+  if (digest(bytes) == object.digest) return {};
+  return StoreError(Code::kCorruption, store, Describe(object),
+                    "what was read back is not what was written");
+}
+
 }  // namespace vdb::store

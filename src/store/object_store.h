@@ -55,9 +55,20 @@ class RangeSink {
   virtual Status Done(size_t index) = 0;
 };
 
-struct UploadLimits {
-  size_t max_in_flight = 4;  // objects, so also the memory: that many are held
+/// The hash that makes a Digest: BLAKE3, which this layer does not know.
+using DigestFunction = Digest (*)(std::span<const uint8_t> bytes);
+
+struct UploadOptions {
+  /// Objects under way at most, so also the memory: that many are held.
+  size_t max_in_flight = 4;
+  /// And their bytes; a few are under way whatever their size.
+  uint64_t max_bytes = UINT64_MAX;
+  /// For sending one, and again for reading it back.
   int object_timeout_ms = 60'000;
+  /// Given, each object is read back when the store has confirmed it, while others are sent:
+  /// kCorruption when it has another digest, kNotFound when it is not there.
+  DigestFunction digest = nullptr;
+  uint64_t max_range_bytes = uint64_t{4} << 20;  // of a range that is read back
 };
 
 /// Objects on their way into a store. Dropping it gives up what is not stored yet; a store may then
@@ -65,15 +76,15 @@ struct UploadLimits {
 class Uploads {
  public:
   virtual ~Uploads() = default;
-  /// Begins to store `bytes`, which are `ref`. Waits while `max_in_flight` others are under way.
+  /// Begins to store `bytes`, which are `ref`. Waits while too many others are under way.
   /// Storing an object that is there already succeeds.
   virtual Status Add(ObjectRef ref, std::vector<uint8_t> bytes) = 0;
   /// Moves things along without waiting.
   virtual Status Progress() = 0;
-  /// The objects that have been stored, in the sense of Finish, since it was called last.
-  virtual std::vector<ObjectRef> TakeStored() = 0;
+  /// Waits until the store has confirmed all, some of which may still have to be read back.
+  virtual Status Sent() = 0;
   /// Waits for all. Then each object is stored, as far as the store can tell: it has confirmed the
-  /// object's id, or name and size.
+  /// object's id, or name and size; and, where that was asked for, it has been read back.
   virtual Status Finish() = 0;
 };
 
@@ -129,7 +140,7 @@ class ObjectStore {
   virtual Status GetRanges(std::span<const RangeRequest> requests, RangeSink& sink,
                            Deadline deadline) = 0;
 
-  virtual std::unique_ptr<Uploads> NewUploads(const UploadLimits& limits) = 0;
+  virtual std::unique_ptr<Uploads> NewUploads(const UploadOptions& options) = 0;
 
   virtual Result<Removal> Remove(const ObjectRef& object, Deadline deadline) = 0;
 
@@ -199,5 +210,16 @@ Status GetOneByOne(std::span<const RangeRequest> requests, RangeSink& sink, std:
 
 /// Fetches one stretch. Errors: as GetRanges.
 Status GetRange(ObjectStore& store, const RangeRequest& request, Deadline deadline);
+
+/// The ranges of at most `max_range_bytes` that fill `target` with the whole object.
+std::vector<RangeRequest> WholeObject(const ObjectRef& object, std::span<uint8_t> target,
+                                      uint64_t max_range_bytes);
+
+/// What Uploads does for UploadOptions::digest, where reading and sending at a time gains nothing.
+Status ReadBack(ObjectStore& store, const ObjectRef& object, const UploadOptions& options);
+
+/// kCorruption unless `bytes`, which were read back, are the object.
+Status CheckReadBack(std::string_view store, const ObjectRef& object,
+                     std::span<const uint8_t> bytes, DigestFunction digest);
 
 }  // namespace vdb::store

@@ -21,12 +21,14 @@ bool IsRedirect(int status) {
 }  // namespace
 
 RangeBatch::RangeBatch(HttpContext* context, RangeSource* source,
-                       std::span<const RangeRequest> requests, RangeSink* sink, Deadline deadline)
+                       std::span<const RangeRequest> requests, RangeSink* sink, Deadline deadline,
+                       bool hedges)
     : context_(context),
       source_(source),
       requests_(requests),
       sink_(sink),
       deadline_(deadline),
+      hedges_(hedges),
       permission_(context),
       left_(requests.size()) {
   for (size_t i = 0; i < requests.size(); ++i) {
@@ -41,27 +43,49 @@ Status RangeBatch::Error(const Fetch& fetch, Code code, std::string_view what) c
 }
 
 Status RangeBatch::Run() {
+  while (!Step()) {
+    VDB_RETURN_IF_ERROR(driver_->Pump(WaitMs(), rests() ? WaitFor::kRetry : WaitFor::kRead));
+  }
+  return status_;
+}
+
+bool RangeBatch::Step() {
+  if (ended_) return true;
+  const Result<bool> all = Advance();
+  status_ = all.status();
+  return ended_ = !all.ok() || all.value();
+}
+
+Status RangeBatch::Begin() {
+  begun_ = true;
   VDB_RETURN_IF_ERROR(CheckRanges(requests_));
   if (left_ == 0) return {};
   VDB_ASSIGN_OR_RETURN(driver_, context_->Driver());
-  while (left_ > 0) {
-    VDB_RETURN_IF_ERROR(StartMore());
-    VDB_RETURN_IF_ERROR(StartHedges());
-    const WaitFor what = flying_.empty() ? WaitFor::kRetry : WaitFor::kRead;
-    VDB_RETURN_IF_ERROR(driver_->Pump(WaitMs(), what));
-    for (size_t i = 0; i < flying_.size();) {
-      VDB_ASSIGN_OR_RETURN(const bool landed, Handle(*flying_[i]));
-      if (landed) {
-        flying_[i] = flying_.back();
-        flying_.pop_back();
-      } else {
-        ++i;
-      }
-    }
-    if (left_ > 0 && deadline_.Expired()) {
-      const Fetch& fetch = SlowestFetch();
-      if (!fetch.other_host) permission_.Failed(true);
-      return Error(fetch, Code::kUnavailable, Describe(HttpError::kTimeout));
+  return {};
+}
+
+Result<bool> RangeBatch::Advance() {
+  if (!begun_) VDB_RETURN_IF_ERROR(Begin());
+  VDB_RETURN_IF_ERROR(Land());
+  if (left_ == 0) return true;
+  if (deadline_.Expired()) {
+    const Fetch& fetch = SlowestFetch();
+    if (!fetch.other_host) permission_.Failed(true);
+    return Error(fetch, Code::kUnavailable, Describe(HttpError::kTimeout));
+  }
+  VDB_RETURN_IF_ERROR(StartMore());
+  VDB_RETURN_IF_ERROR(StartHedges());
+  return false;
+}
+
+Status RangeBatch::Land() {
+  for (size_t i = 0; i < flying_.size();) {
+    VDB_ASSIGN_OR_RETURN(const bool landed, Handle(*flying_[i]));
+    if (landed) {
+      flying_[i] = flying_.back();
+      flying_.pop_back();
+    } else {
+      ++i;
     }
   }
   return {};
@@ -152,7 +176,7 @@ int64_t RangeBatch::HedgeAfterMs() const {
   const bool full = flying_.size() >= static_cast<size_t>(context_->options.max_connections);
   const uint64_t hedges = state.hedges.load(std::memory_order_relaxed);
   const uint64_t requests = state.requests.load(std::memory_order_relaxed);
-  if (full || (hedges + 1) * kRequestsPerHedge > requests ||
+  if (!hedges_ || full || (hedges + 1) * kRequestsPerHedge > requests ||
       state.latency.count() < kEnoughLatencies)
     return INT64_MAX;
   return std::max(state.latency.Quantile(0.95) / 1000 + 1, kShortestHedgeMs);

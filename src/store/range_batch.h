@@ -33,11 +33,22 @@ class RangeSource {
 
 class RangeBatch {
  public:
+  /// hedges: whether to send any. Where nobody waits for the bytes, they only take room from
+  /// others.
   RangeBatch(HttpContext* context, RangeSource* source, std::span<const RangeRequest> requests,
-             RangeSink* sink, Deadline deadline);
+             RangeSink* sink, Deadline deadline, bool hedges = true);
 
-  /// Errors: as GetRanges.
+  /// All of it. Errors: as GetRanges.
   Status Run();
+
+  /// Goes on as far as it can without waiting. True when it has ended: see status(). What it waits
+  /// for is moved along by HttpDriver::Pump.
+  bool Step();
+  const Status& status() const { return status_; }
+  /// How long nothing can happen but by the network, in ms.
+  int WaitMs() const;
+  /// Whether it only waits before another try.
+  bool rests() const { return flying_.empty(); }
 
  private:
   struct Fetch {
@@ -62,6 +73,10 @@ class RangeBatch {
   /// When time is up: one that the store itself has not answered, if there is one.
   const Fetch& SlowestFetch() const;
   Result<HttpRequest> RequestOf(const Fetch& fetch, std::span<uint8_t> target);
+  Status Begin();
+  /// As Step; true when all is there.
+  Result<bool> Advance();
+  Status Land();
   Status StartMore();
   Status Start(Fetch& fetch);
   /// Goes where the bytes were the last time, if that is known.
@@ -72,7 +87,6 @@ class RangeBatch {
   void AskAtOnce(Fetch& fetch);
   Status StartHedges();
   int64_t HedgeAfterMs() const;
-  int WaitMs() const;
   /// Handles what has come for a fetch that is under way. True when it is no longer.
   Result<bool> Handle(Fetch& fetch);
   Status Arrived(Fetch& fetch);
@@ -84,12 +98,16 @@ class RangeBatch {
   std::span<const RangeRequest> requests_;
   RangeSink* sink_;
   Deadline deadline_;
+  bool hedges_;
   Permission permission_;
   HttpDriver* driver_ = nullptr;
   std::deque<Fetch> fetches_;
   std::deque<Fetch*> waiting_;
   std::vector<Fetch*> flying_;
   size_t left_;
+  bool begun_ = false;
+  bool ended_ = false;
+  Status status_;
 };
 
 }  // namespace vdb::store

@@ -94,7 +94,7 @@ void RereadS5(const HttpReply& reply, Verdict& verdict) {
 
 Result<std::unique_ptr<S5Store>> S5Store::Make(S5Options options) {
   VDB_RETURN_IF_ERROR(CheckToken(options.auth_token));
-  if (options.piece_bytes == 0) return InvalidArgument("invalid size of pieces");
+  if (options.max_upload_bytes == 0) return InvalidArgument("invalid size of uploads");
   VDB_ASSIGN_OR_RETURN(std::string url, CheckBaseUrl(options.url));
   return std::unique_ptr<S5Store>(new S5Store(std::move(options), std::move(url)));
 }
@@ -146,12 +146,6 @@ Status S5Store::List(std::string_view /*prefix*/,
                      const std::function<Status(const ListedObject&)>& /*found*/,
                      Deadline /*deadline*/) {
   return StoreError(Code::kUnsupported, name(), "", "S5 cannot list objects");
-}
-
-Status S5Store::Pin(const ObjectRef& object, Deadline deadline) {
-  HttpRequest request = Request("POST", "/s5/pin/" + CidOf(object));
-  request.has_body = true;
-  return Ask(std::move(request), {}, Describe(object), deadline).TakeStatus();
 }
 
 Result<std::string> S5Store::Version(Deadline deadline) {

@@ -26,10 +26,9 @@ struct S5Options {
   bool redirect = false;
   /// Pin every object; otherwise only those that the node had already, from somebody else.
   bool pin = false;
-  /// Larger objects go by tus, in pieces: a node takes 34,000,000 bytes at once unless it is told
-  /// otherwise.
-  uint64_t tus_bytes = 33'900'000;
-  uint64_t piece_bytes = 16 << 20;
+  /// Of one request: larger objects go by tus, in pieces of so many. A node takes 34,000,000 bytes
+  /// at once unless it is told otherwise.
+  uint64_t max_upload_bytes = 16 << 20;
 };
 
 class S5Store : public HttpStore {
@@ -47,7 +46,6 @@ class S5Store : public HttpStore {
                                                  const std::optional<std::string>& expected,
                                                  Deadline deadline) override;
 
-  Status Pin(const ObjectRef& object, Deadline deadline);
   /// What the node says it is: the probe whether it is there.
   Result<std::string> Version(Deadline deadline);
 

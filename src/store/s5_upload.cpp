@@ -23,10 +23,12 @@ Status S5Upload::Error(Code code, const char* what) const {
 }
 
 bool S5Upload::Expects(const HttpReply& reply) const {
-  // There already; a piece that the node has, its answer having been lost.
-  return (step_ == Step::kCreate && reply.status == 409) ||
-         (step_ == Step::kPiece && reply.status == 500 && resumed_ < kMostResumes &&
-          reply.body.find("Invalid offset") != std::string::npos);
+  if (step_ == Step::kCreate) return reply.status == 409;  // there already
+  if (resumed_ == kMostResumes) return false;
+  // A piece that the node has, its answer having been lost; an upload that it has forgotten.
+  const bool has_piece = step_ == Step::kPiece && reply.status == 500 &&
+                         reply.body.find("Invalid offset") != std::string::npos;
+  return has_piece || ((step_ == Step::kPiece || step_ == Step::kOffset) && reply.status == 404);
 }
 
 HttpRequest S5Upload::Form() {
@@ -47,6 +49,7 @@ HttpRequest S5Upload::Form() {
 
 HttpRequest S5Upload::Create() {
   step_ = Step::kCreate;
+  offset_ = 0;
   HttpRequest request = store_->Request("POST", "/s5/upload/tus");
   std::vector<uint8_t> hash = {0x1f};
   hash.insert(hash.end(), ref_.digest.begin(), ref_.digest.end());
@@ -68,8 +71,7 @@ HttpRequest S5Upload::Piece() {
   request.headers.push_back(StrCat("Upload-Offset: ", offset_));
   request.headers.emplace_back("Content-Type: application/offset+octet-stream");
   request.has_body = true;
-  const uint64_t bytes = std::min<uint64_t>(store_->options_.piece_bytes, bytes_.size() - offset_);
-  request.body = std::span<const uint8_t>(bytes_).subspan(offset_, bytes);
+  request.body = std::span<const uint8_t>(bytes_).subspan(offset_, PieceBytes());
   return request;
 }
 
@@ -79,6 +81,10 @@ HttpRequest S5Upload::AskOffset() {
   request.url = location_;
   request.headers.emplace_back("Tus-Resumable: 1.0.0");
   return request;
+}
+
+uint64_t S5Upload::PieceBytes() const {
+  return std::min<uint64_t>(store_->options_.max_upload_bytes, bytes_.size() - offset_);
 }
 
 std::optional<HttpRequest> S5Upload::End(bool pin) {
@@ -102,13 +108,14 @@ Result<std::optional<HttpRequest>> S5Upload::Next(const HttpReply* last) {
   using Request = std::optional<HttpRequest>;
   switch (step_) {
     case Step::kStart:
-      return Request(bytes_.size() <= store_->options_.tus_bytes ? Form() : Create());
+      return Request(bytes_.size() <= store_->options_.max_upload_bytes ? Form() : Create());
     case Step::kForm:
       VDB_RETURN_IF_ERROR(CheckAnswer(last->body));
       return End(false);
     case Step::kCreate: {
-      // Somebody else's: it stays as long as they want it, unless it is ours, too.
-      if (last->status == 409) return End(true);
+      // Somebody else's: it stays as long as they want it, unless it is ours, too. Or what was
+      // sent has arrived.
+      if (last->status == 409) return End(resumed_ == 0);
       const std::string base = store_->url_ + "/s5/upload/tus";
       VDB_ASSIGN_OR_RETURN(location_, ResolveUrl(base, last->Header("location")));
       // The pieces carry the token.
@@ -117,20 +124,27 @@ Result<std::optional<HttpRequest>> S5Upload::Next(const HttpReply* last) {
       return Request(Piece());
     }
     case Step::kPiece:
-      if (last->status == 500) {
+      if (last->status == 404 || last->status == 500) {
         ++resumed_;
-        return Request(AskOffset());
+        return Request(last->status == 404 ? Create() : AskOffset());
       }
-      offset_ += std::min<uint64_t>(store_->options_.piece_bytes, bytes_.size() - offset_);
+      offset_ += PieceBytes();
       if (offset_ < bytes_.size()) return Request(Piece());
       // 204 after the last piece means that the hash is the one announced.
       if (last->status != 204) return Error(Code::kUnavailable, "it did not confirm the upload");
       return End(false);
     case Step::kOffset: {
+      if (last->status == 404) {
+        ++resumed_;
+        return Request(Create());
+      }
       const std::string_view text = last->Header("upload-offset");
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), offset_);
-      if (error != std::errc() || end != text.data() + text.size() || offset_ >= bytes_.size())
+      if (error != std::errc() || end != text.data() + text.size() || offset_ > bytes_.size())
         return Error(Code::kUnavailable, "it has lost its place in the upload");
+      // All is there. Whether it became the object, which the answer that was lost would have said,
+      // a new upload is told.
+      if (offset_ == bytes_.size()) return Request(Create());
       return Request(Piece());
     }
     case Step::kPin:

@@ -23,6 +23,7 @@ class S5Upload : public Exchange {
   HttpRequest Form();
   HttpRequest Create();
   HttpRequest Piece();
+  uint64_t PieceBytes() const;
   HttpRequest AskOffset();
   std::optional<HttpRequest> End(bool pin);
   Status CheckAnswer(const std::string& body) const;

@@ -17,7 +17,9 @@ from faults import Rules
 from http_message import BadRequest, Gone, Response, text
 from recorder import Recorder
 
+# Between two sleeps on a line of limited bandwidth so much is sent, and for so long, at least.
 PIECE_BYTES = 64 << 10
+PIECE_S = 0.002
 FIRST_REQUEST_S = 30
 BACKLOG = 1024  # "a hundred backends at once", each with several connections
 
@@ -42,8 +44,12 @@ class App:
         return response
 
 
+# What a sleep that took too long may be behind.
+LATE_S = 0.02
+
+
 class Throttle:
-    """Hands out bandwidth in the order of asking."""
+    """One direction of a line: hands out bandwidth in the order of asking."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -55,7 +61,8 @@ class Throttle:
             return 0.0
         with self._lock:
             now = time.monotonic()
-            self._free_at = max(now, self._free_at) + size / bytes_per_s
+            # A line that is in use loses nothing to sleeps that end late.
+            self._free_at = max(now - LATE_S, self._free_at) + size / bytes_per_s
             return self._free_at - now
 
 
@@ -94,9 +101,10 @@ class Exchange:
     def send(self, data, record=None):
         """Sends, within the bandwidth; counts body bytes in the record."""
         server = self.server
-        for at in range(0, len(data), PIECE_BYTES) if server.bandwidth else [0]:
-            piece = data[at : at + PIECE_BYTES] if server.bandwidth else data
-            server.pause(server.throttle.delay(len(piece), server.bandwidth))
+        size = max(PIECE_BYTES, int(server.bandwidth * PIECE_S)) if server.bandwidth else len(data)
+        for at in range(0, len(data), max(size, 1)) or [0]:
+            piece = data[at : at + size]
+            server.pause(server.sending.delay(len(piece), server.bandwidth))
             server.recorder.wire(self.number, True, piece)
             try:
                 self.sock.sendall(piece)
@@ -134,8 +142,9 @@ class FaultServer:
     """Serves an App on a port of the loopback interface, from construction until stop().
 
     Settings that may change while it runs: latency_ms (added to each request), bandwidth (bytes a
-    second, of all connections together, None: no limit), idle_close_s, connection_limit with
-    over_limit = "503" | "reset" | "wait". faults are Rules, recorder is a Recorder.
+    second in each direction, of all connections together, None: no limit), idle_close_s,
+    connection_limit with over_limit = "503" | "reset" | "wait". faults are Rules, recorder is a
+    Recorder.
     """
 
     def __init__(self, app, tls=None, host="127.0.0.1", port=0, wire=False, **settings):
@@ -143,7 +152,7 @@ class FaultServer:
         self.app = app
         self.faults = Rules()
         self.recorder = Recorder(wire)
-        self.throttle = Throttle()
+        self.receiving, self.sending = Throttle(), Throttle()
         self.latency_ms = 0
         self.bandwidth = None
         self.idle_close_s = 60
@@ -298,7 +307,7 @@ class FaultServer:
                 faults = self._faults_of(request, record)
                 self._read_body(exchange, reader, request, faults)
                 record.request_bytes = len(request.body)
-                self.pause(self.throttle.delay(len(request.body), self.bandwidth))
+                self.pause(self.receiving.delay(len(request.body), self.bandwidth))
                 if refused:
                     response = self.app.error(503, "Too many connections")
                     response.close = True

@@ -97,7 +97,7 @@ def add_server_options(parser):
     parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
     parser.add_argument("--wire", action="store_true", help="keep all bytes sent and received")
     parser.add_argument("--latency-ms", type=float, default=0, help="added to each request")
-    parser.add_argument("--bandwidth", type=float, help="bytes a second of all connections together")
+    parser.add_argument("--bandwidth", type=float, help="bytes a second each way, of all connections together")
     parser.add_argument("--seed", type=int, help="faults by seed")
     parser.add_argument("--chance", type=float, default=0.1, help="of a fault, with --seed")
 

@@ -30,8 +30,18 @@ TEST(StoreConfig, S5) {
   EXPECT_EQ(config->max_connections, 3);
   EXPECT_EQ(config->max_range_kb, 64);
   EXPECT_FALSE(config->redirect);
-  const Options portal = {{"type", "s5"}, {"url", "https://h"}, {"redirect", "on"}};
-  EXPECT_TRUE(ParseStoreConfig(portal, false)->redirect);
+  EXPECT_FALSE(config->pin);
+  EXPECT_EQ(config->max_upload_kb, 16384);
+  const Options portal = {{"type", "s5"},
+                          {"url", "https://h"},
+                          {"redirect", "on"},
+                          {"pin", "on"},
+                          {"max_upload", "500"}};
+  const Result<StoreConfig> fuller = ParseStoreConfig(portal, false);
+  ASSERT_TRUE(fuller.ok()) << fuller.status().message();
+  EXPECT_TRUE(fuller->redirect);
+  EXPECT_TRUE(fuller->pin);
+  EXPECT_EQ(fuller->max_upload_kb, 500);
 }
 
 TEST(StoreConfig, S3) {
@@ -71,6 +81,13 @@ TEST(StoreConfig, RefusesWhatCannotBeUsed) {
       {s5, {"dialect", "rust"}, "invalid value"},
       {s5, {"redirect", "maybe"}, "invalid value"},
       {bridge, {"redirect", "on"}, "not for dialect \"bridge\""},
+      {s5, {"pin", "2"}, "invalid value"},
+      {bridge, {"pin", "on"}, "not for dialect \"bridge\""},
+      {s3, {"pin", "on"}, "not for a store of type \"s3\""},
+      {s5, {"max_upload", "31"}, "invalid value"},
+      {s5, {"max_upload", "33001"}, "invalid value"},
+      {bridge, {"max_upload", "1000"}, "not for dialect \"bridge\""},
+      {s3, {"max_upload", "1000"}, "not for a store of type \"s3\""},
       {s3, {"redirect", "on"}, "not for a store of type \"s3\""},
       {s5, {"max_connections", "0"}, "invalid value"},
       {s5, {"max_connections", "4x"}, "invalid value"},

@@ -227,25 +227,47 @@ TEST_P(StoreConformance, StoringTwiceIsStoringOnce) {
 TEST_P(StoreConformance, ManyUploads) {
   const std::unique_ptr<Uploads> uploads = store_.NewUploads({.max_in_flight = 3});
   std::vector<ObjectRef> refs;
-  std::set<std::string> stored;
   for (int i = 0; i < 20; ++i) {
     Bytes bytes = RandomBytes(i, 20'000 + i);
     refs.push_back(RefOf("many/" + std::to_string(i), bytes));
     const Status status = uploads->Add(refs.back(), std::move(bytes));
     ASSERT_TRUE(status.ok()) << status.message();
     EXPECT_TRUE(uploads->Progress().ok());
-    // No sooner than they can be read.
-    for (const ObjectRef& ref : uploads->TakeStored()) {
-      EXPECT_TRUE(stored.insert(ref.name).second) << ref.name << " is told of twice";
-      EXPECT_EQ(store_.Stat(ref, Soon()).value(), ref.size);
-    }
   }
+  ASSERT_TRUE(uploads->Sent().ok());
+  for (const ObjectRef& ref : refs) EXPECT_EQ(store_.Stat(ref, Soon()).value(), ref.size);
   const Status status = uploads->Finish();
   ASSERT_TRUE(status.ok()) << status.message();
-  for (const ObjectRef& ref : uploads->TakeStored()) EXPECT_TRUE(stored.insert(ref.name).second);
-  EXPECT_EQ(stored.size(), 20u);
   for (int i = 0; i < 20; ++i)
     EXPECT_TRUE(ReadAll(store_, refs[i]).value() == RandomBytes(i, 20'000 + i)) << i;
+}
+
+TEST_P(StoreConformance, WhatIsReadBackHasToBeTheObject) {
+  UploadOptions options{.max_bytes = 100'000, .digest = &crypto::Blake3, .max_range_bytes = 9000};
+  std::vector<ObjectRef> refs;
+  {
+    const std::unique_ptr<Uploads> uploads = store_.NewUploads(options);
+    for (int i = 0; i < 20; ++i) {
+      Bytes bytes = RandomBytes(i, 20'000 * i);
+      refs.push_back(RefOf("checked/" + std::to_string(i), bytes));
+      const Status status = uploads->Add(refs.back(), std::move(bytes));
+      ASSERT_TRUE(status.ok()) << status.message();
+    }
+    const Status status = uploads->Finish();
+    ASSERT_TRUE(status.ok()) << status.message();
+  }
+  // The first one has no bytes to ask for.
+  for (int i = 1; i < 20; ++i)
+    EXPECT_TRUE(ReadAll(store_, refs[i]).value() == RandomBytes(i, 20'000 * i)) << i;
+  // Its name is another's, as it were.
+  options.digest = [](std::span<const uint8_t>) { return Digest{}; };
+  const std::unique_ptr<Uploads> uploads = store_.NewUploads(options);
+  const Bytes bytes = RandomBytes(1, 20'000);
+  Status status = uploads->Add(RefOf("other.bin", bytes), bytes);
+  if (status.ok()) status = uploads->Finish();
+  EXPECT_EQ(status.code(), Code::kCorruption);
+  EXPECT_NE(status.message().find("read back"), std::string::npos) << status.message();
+  EXPECT_EQ(uploads->Finish().code(), Code::kCorruption) << "for good";
 }
 
 TEST_P(StoreConformance, UploadsOfTheWrongSizeAreRefusedForGood) {

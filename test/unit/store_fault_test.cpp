@@ -53,6 +53,27 @@ TEST_F(FaultStoreTest, OperationsAreCountedApart) {
   EXPECT_TRUE(store_.Stat(ref_, Soon()).ok());
 }
 
+TEST_F(FaultStoreTest, ReadingBackFindsWhatTheStoreHasDone) {
+  const std::pair<FaultRule, Code> faults[] = {
+      {{Fault::kLost, Operation::kUpload}, Code::kNotFound},
+      {{Fault::kFlippedBit, Operation::kUpload}, Code::kCorruption},
+      {{Fault::kFlippedBit, Operation::kRange}, Code::kCorruption},
+      {{Fault::kOtherBytes, Operation::kRange}, Code::kCorruption},
+      {{Fault::kBusy, Operation::kRange}, Code::kUnavailable}};
+  for (const auto& [rule, code] : faults) {
+    store_.Clear();
+    EXPECT_TRUE(ReadAll(store_, ref_).ok());
+    store_.Clear();
+    store_.Add(rule);
+    const Bytes bytes = RandomBytes(3, 1000);
+    const std::unique_ptr<Uploads> uploads = store_.NewUploads({.digest = &crypto::Blake3});
+    EXPECT_EQ(uploads->Add(RefOf("q", bytes), bytes).code(), code);
+    EXPECT_TRUE(beneath_.Remove(RefOf("q", bytes), Soon()).ok());
+    EXPECT_EQ(uploads->Finish().code(), code) << "for good";
+    EXPECT_EQ(store_.faults(), 1u);
+  }
+}
+
 TEST_F(FaultStoreTest, DamagedBytesAreMendedByTheSecondFetch) {
   for (const Fault fault : {Fault::kFlippedBit, Fault::kOtherBytes}) {
     store_.Clear();

@@ -191,8 +191,7 @@ class S5Fixture : public StoreFixture {
     options.url = server.Url() + "/";
     options.auth_token = server.token;
     options.keys = &keys;
-    options.tus_bytes = 3'000'000;
-    options.piece_bytes = 2'000'000;
+    options.max_upload_bytes = 2'000'000;
   }
   ObjectStore& store() override { return s5(); }
   S5Store& s5() {

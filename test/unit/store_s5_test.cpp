@@ -90,6 +90,40 @@ TEST_F(S5Test, LargeObjectsGoInPiecesThatSurviveALostReply) {
   EXPECT_EQ(s5_.server.pins, 1) << "and is to keep it for us";
 }
 
+TEST_F(S5Test, UploadsInPiecesThatTheNodeHasForgottenBeginAgain) {
+  const Bytes large = RandomBytes(2, 5'000'000);
+  const ServerReply invalid{.status = 500, .body = "Invalid offset"};
+  const ServerReply missing{.status = 404, .no_body = true};
+  // It has forgotten it; has, when it is asked how much is there; says that all is.
+  const std::vector<std::pair<ServerReply, std::optional<ServerReply>>> faults = {
+      {missing, std::nullopt},
+      {invalid, missing},
+      {invalid, ServerReply{.headers = {"Upload-Offset: 5000000"}, .no_body = true}}};
+  for (const auto& [patch, head] : faults) {
+    const Bytes bytes = RandomBytes(3 + s5_.server.pieces, 5'000'000);
+    bool patched = false, asked = false;
+    int made = 0;
+    const int pieces = s5_.server.pieces;
+    s5_.server.fault = [&, patch = patch,
+                        head = head](const ServerRequest& request) -> std::optional<ServerReply> {
+      if (request.method == "POST" && request.Path() == "/s5/upload/tus") ++made;
+      const bool second = request.Header("upload-offset") == "2000000";
+      if (request.method == "PATCH" && second && !std::exchange(patched, true)) return patch;
+      if (request.method == "HEAD" && head.has_value() && !std::exchange(asked, true)) return head;
+      return std::nullopt;
+    };
+    EXPECT_TRUE(ReadAll(s5_.store(), Put(bytes)).value() == bytes);
+    EXPECT_EQ(made, 2);
+    EXPECT_EQ(s5_.server.pieces - pieces, 1 + 3) << "all of it once more";
+  }
+  EXPECT_EQ(s5_.server.pins, 0);
+  // But not for ever.
+  s5_.server.fault = [&](const ServerRequest& request) -> std::optional<ServerReply> {
+    return request.method == "PATCH" ? std::optional(missing) : std::nullopt;
+  };
+  EXPECT_EQ(PutOne(s5_.store(), RefOf("o", large), large).code(), Code::kNotFound);
+}
+
 TEST_F(S5Test, PiecesGoNowhereElse) {
   FailNext("/s5/upload/tus", {.status = 201, .headers = {"Location: http://127.0.0.2:1/x"}});
   const Bytes large = RandomBytes(2, 5'000'000);
@@ -100,10 +134,10 @@ TEST_F(S5Test, PiecesGoNowhereElse) {
 
 TEST_F(S5Test, PinsWhenAskedTo) {
   s5_.options.pin = true;
-  const ObjectRef ref = Put(bytes_);
+  Put(bytes_);
   EXPECT_EQ(s5_.server.pins, 1);
-  EXPECT_TRUE(s5_.s5().Pin(ref, Soon()).ok());
-  EXPECT_EQ(s5_.server.pins, 2);
+  FailNext("/s5/pin/", {.status = 403}, 10);
+  EXPECT_EQ(PutOne(s5_.store(), RefOf("o", bytes_), bytes_).code(), Code::kPermission);
 }
 
 TEST_F(S5Test, RedirectsToAnotherHostLoseTheToken) {

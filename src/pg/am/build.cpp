@@ -330,15 +330,22 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   const auto chunk_bytes = static_cast<uint32_t>(
       std::min<size_t>(MaxChunkBytes(maintenance_work_mem),
                        meta_.chunk_size * (layout_.row_bytes() + vector_bytes)));
-  const EncodeContext context{opclass_,       &space,      &centroids,
-                              assigner.get(), &encoder,    static_cast<uint32_t>(n_queries),
-                              chunk_bytes,    vector_bytes};
+  const EncodeContext context{opclass_,
+                              &space,
+                              &centroids,
+                              assigner.get(),
+                              &encoder,
+                              static_cast<uint32_t>(n_queries),
+                              WriteBytes(chunk_bytes, !IsLocal(meta_), maintenance_work_mem),
+                              vector_bytes};
   index::Calibrator* const l1 = opclass_->metric == Metric::kL1 ? &calibrator : nullptr;
 
   SetPhase(kPhaseEncode);
   Call([&] {
     pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, static_cast<int64>(heap_rows_));
   });
+  // Before the table is read: a store that cannot be had is found out at once.
+  const std::unique_ptr<ObjectWriter> objects = NewObjectWriter(index_, meta_, WriteMode::kBuild);
   SortedRows sorted(heap_, index_, info_, context, l1);
   index_rows_ = sorted.rows();
 
@@ -347,6 +354,7 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   sorted.Sort();
   if (index_rows_ == 0) {
     sorted.End();
+    objects->Close();
     return LeaveEmpty();
   }
 
@@ -363,7 +371,6 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   shape.vector_bytes = vector_bytes;
   shape.recall_target = meta_.recall_target;
   shape.max_chunk_bytes = MaxChunkBytes(maintenance_work_mem);
-  const std::unique_ptr<ObjectWriter> objects = NewObjectWriter(index_, meta_, WriteMode::kBuild);
   SegmentWriter writer(index_, WriteMode::kBuild, shape, objects.get(),
                        meta_.encrypted ? &data_key_.key() : nullptr, centroids, &calibrator,
                        kCancelPoll);
@@ -374,6 +381,7 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   while (sorted.Next(&list, &row, &code)) {
     writer.Add(list, row, code);
     if (++written % 1024 == 0) {
+      objects->Progress();
       Call([&] {
         CHECK_FOR_INTERRUPTS();
         pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, static_cast<int64>(written));

@@ -42,6 +42,19 @@ inline constexpr uint32_t MaxChunkBytes(int work_mem_kb) {
                          format::kMaxChunkBytes));
 }
 
+/// Of objects on their way into a remote store, a few of which are there whatever their size. A
+/// line of 100 MB a second with a delay of 60 ms is full with half of the most.
+inline constexpr uint64_t MaxUploadBytes(int work_mem_kb) {
+  return std::min<uint64_t>(uint64_t{1024} * static_cast<uint64_t>(work_mem_kb) / 8, 64u << 20);
+}
+
+/// What writing chunks takes: one, which is copied where its regions are put together and grows in
+/// steps, and those on their way.
+inline constexpr uint32_t WriteBytes(uint32_t chunk_bytes, bool remote, int work_mem_kb) {
+  const uint64_t sent = std::max(MaxUploadBytes(work_mem_kb), uint64_t{3} * chunk_bytes);
+  return static_cast<uint32_t>(uint64_t{4} * chunk_bytes + (remote ? sent : 0));
+}
+
 /// Rows that are assigned together: enough to keep the assignment kernel's tiles full, few enough
 /// for the processor's cache and for a sixteenth of the memory.
 inline constexpr uint32_t kMaxBatchRows = 96;

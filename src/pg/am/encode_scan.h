@@ -30,7 +30,7 @@ struct EncodeContext {
   const index::Assigner* assigner;
   const quant::Encoder* encoder;
   uint32_t n_queries;     // that the calibrator holds, and
-  uint32_t chunk_bytes;   // of a chunk that will be written, about: for the sort to leave room
+  uint32_t write_bytes;   // what writing chunks will take, about: for the sort to leave room
   uint32_t vector_bytes;  // that go along with a row code; 0: no vectors are stored
 };
 

@@ -38,7 +38,7 @@ struct BuildShared {
   Oid heap, index;
   bool concurrent;
   uint32_t dim, code_bits, n_lists;
-  uint32_t parameter_bytes, chunk_bytes, vector_bytes;
+  uint32_t parameter_bytes, write_bytes, vector_bytes;
   int participants;
   ConditionVariable done_cv;
   slock_t mutex;
@@ -62,8 +62,7 @@ Tuplesortstate* BeginSort(int work_mem_kb, SortCoordinate coordinate) {
 }
 
 /// Memory for sorting: what centroids, their panels, the calibrator's queries, a batch of rows and
-/// a chunk, which is copied where its regions are put together and grows in steps, leave of
-/// maintenance_work_mem.
+/// the writing of chunks leave of maintenance_work_mem.
 int SortMemory(const EncodeContext& context, int participants) {
   const uint32_t n = context.centroids->n, dim = context.centroids->dim;
   const double row_kb = dim * sizeof(float) / 1024.0;
@@ -71,7 +70,7 @@ int SortMemory(const EncodeContext& context, int participants) {
                       2.0 * context.n_queries + 2.0 * BatchRows(maintenance_work_mem, dim);
   // A sixteenth for what the sort needs besides its tuples, and the allocator between them.
   const double others_kb =
-      rows * row_kb + 4.0 * context.chunk_bytes / 1024 + maintenance_work_mem / 16.0;
+      rows * row_kb + context.write_bytes / 1024.0 + maintenance_work_mem / 16.0;
   const double kb = std::max(maintenance_work_mem - others_kb, maintenance_work_mem / 4.0);
   return std::max(static_cast<int>(kb / participants), 64);
 }
@@ -159,7 +158,7 @@ void RunWorker(shm_toc* toc) {
                               worker.assigner.get(),
                               worker.encoder.get(),
                               0,
-                              shared->chunk_bytes,
+                              shared->write_bytes,
                               shared->vector_bytes};
   RunParticipant(shared, sharedsort, context, heap, index, info, false);
   Call([&] {
@@ -250,7 +249,7 @@ bool SortedRows::ScanInParallel(int workers) {
     shared->code_bits = context_.encoder->layout().bits;
     shared->n_lists = centroids.n;
     shared->parameter_bytes = static_cast<uint32_t>(parameters.size());
-    shared->chunk_bytes = context_.chunk_bytes;
+    shared->write_bytes = context_.write_bytes;
     shared->vector_bytes = context_.vector_bytes;
     shared->participants = parallel->participants;
     ConditionVariableInit(&shared->done_cv);

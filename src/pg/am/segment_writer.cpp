@@ -254,7 +254,6 @@ SegmentEntry SegmentWriter::Finish() {
   ThrowIfError(plain.status());
   entry_.routing = {};
   WriteObject(*plain, &entry_.routing);
-  objects_->Flush();
 
   entry_.header.n_lists = static_cast<uint32_t>(entry_.list_rows.size());
   entry_.header.n_slots = chunk_first_slot_;

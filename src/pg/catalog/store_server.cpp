@@ -241,6 +241,8 @@ std::shared_ptr<store::ObjectStore> MakeStore(const char* name, const store::Sto
     options.auth_token = secrets->auth_token;
     options.keys = RegistryKeysOf(server);
     options.redirect = config.redirect;
+    options.pin = config.pin;
+    options.max_upload_bytes = uint64_t{1024} * static_cast<uint64_t>(config.max_upload_kb);
     Result<std::unique_ptr<store::S5Store>> made = store::S5Store::Make(std::move(options));
     ThrowIfError(made.status());
     return std::move(made).value();

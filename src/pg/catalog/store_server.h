@@ -27,7 +27,7 @@ void RequireUsableStore(Oid server, Oid role, Usage usage);
 /// A store that is open, and what its server's options say of its use.
 struct StoreHandle {
   std::shared_ptr<store::ObjectStore> store;
-  uint64_t max_range_bytes;  // of one ranged read
+  uint64_t max_range_bytes = 0;  // of one ranged read
 };
 
 /// The store behind a server as `role` may use it: with USAGE, the role's mapping, and for a

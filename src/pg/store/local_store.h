@@ -30,7 +30,6 @@ class LocalObjectWriter final : public ObjectWriter {
   void Begin(uint32_t segment, uint64_t stored_bytes) override;
   void Append(std::span<const uint8_t> stored) override;
   void Finish(ObjectEntry* object) override;
-  void Flush() override {}
   void Publish(const std::vector<SegmentEntry>&, MetaPage*) override {}
 
  private:

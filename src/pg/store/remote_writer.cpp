@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "crypto/hash.h"
+#include "pg/am/build_rules.h"
 #include "pg/am/index_manifest.h"
 #include "pg/am/index_store.h"
 #include "pg/guard.h"
@@ -12,29 +13,37 @@
 namespace vdb::pg {
 namespace {
 
-// Objects under way, besides the one being made: a build holds so many more chunks in memory.
-constexpr size_t kMaxInFlight = 2;
-// What is read back at once.
-constexpr size_t kReadBackBytes = 8 << 20;
+// Objects under way, besides the one being made.
+constexpr size_t kMaxInFlight = 16;
 
-/// A sink that only waits for all.
-class AllOf final : public store::RangeSink {
- public:
-  Status Done(size_t) override { return {}; }
-};
+store::UploadOptions OptionsOf(const StoreHandle& store) {
+  store::UploadOptions options;
+  options.max_in_flight = kMaxInFlight;
+  options.max_bytes = MaxUploadBytes(maintenance_work_mem);
+  options.object_timeout_ms = RequestTimeoutMs();
+  // What is published must be there: an answer to an upload alone is no proof.
+  options.digest = [](std::span<const uint8_t> bytes) { return crypto::Blake3(bytes); };
+  options.max_range_bytes = store.max_range_bytes;
+  return options;
+}
 
 }  // namespace
 
 RemoteObjectWriter::RemoteObjectWriter(Relation index, const MetaPage& meta)
-    : meta_(meta),
-      store_(OpenStore(
-          meta.server, IndexOwner(index),
-          Call([&] { return SuperuserPlaces(index); }) ? Usage::kGiven : Usage::kRequired)),
-      ledger_(index, meta, *store_.store),
-      uploads_(store_.store->NewUploads(
-          {.max_in_flight = kMaxInFlight, .object_timeout_ms = RequestTimeoutMs()})) {}
+    : index_(index), meta_(meta), ledger_(index, meta, *Open().store) {}
+
+StoreHandle RemoteObjectWriter::Open() const {
+  return OpenStore(
+      meta_.server, IndexOwner(index_),
+      Call([&] { return SuperuserPlaces(index_); }) ? Usage::kGiven : Usage::kRequired);
+}
 
 void RemoteObjectWriter::Begin(uint32_t, uint64_t stored_bytes) {
+  if (uploads_ == nullptr) {
+    // Only now: the table may have been read for hours, and the token replaced.
+    store_ = Open();
+    uploads_ = store_.store->NewUploads(OptionsOf(store_));
+  }
   stored_.clear();
   stored_.reserve(stored_bytes);
 }
@@ -44,70 +53,35 @@ void RemoteObjectWriter::Append(std::span<const uint8_t> stored) {
   ThrowIfError(uploads_->Progress());
 }
 
+void RemoteObjectWriter::Progress() {
+  if (uploads_ != nullptr) ThrowIfError(uploads_->Progress());
+}
+
 void RemoteObjectWriter::Finish(ObjectEntry* object) {
   object->extents.clear();
-  store::ObjectRef ref = RemoteObject(meta_, object->header);
-  ledger_.Add(ref);
-  written_.push_back(ref);
-  ThrowIfError(uploads_->Add(std::move(ref), std::move(stored_)));
+  Upload(RemoteObject(meta_, object->header), std::move(stored_));
   stored_ = {};
-  ReadBackStored();
 }
 
-/// Reads back those that the store says it has, while others are on their way.
-void RemoteObjectWriter::ReadBackStored() {
-  for (const store::ObjectRef& object : uploads_->TakeStored()) {
-    ReadBack(object);
-    std::erase_if(written_,
-                  [&](const store::ObjectRef& written) { return written.digest == object.digest; });
-  }
-}
-
-void RemoteObjectWriter::Flush() {
-  ThrowIfError(uploads_->Finish());
-  // Whatever the store has said of them.
-  for (const store::ObjectRef& object : written_) ReadBack(object);
-  written_.clear();
+void RemoteObjectWriter::Upload(store::ObjectRef ref, std::vector<uint8_t> bytes) {
+  ledger_.Add(ref);
+  ThrowIfError(uploads_->Add(std::move(ref), std::move(bytes)));
 }
 
 void RemoteObjectWriter::Publish(const std::vector<SegmentEntry>& segments, MetaPage* meta) {
   // After everything that it names, so that what a reader finds in it is there.
+  ThrowIfError(uploads_->Sent());
   const std::string text = ManifestText(*meta, segments);
   std::vector<uint8_t> bytes(text.begin(), text.end());
   const crypto::Hash id = crypto::Blake3(bytes);
   std::copy(id.begin(), id.end(), meta->manifest.id);
   meta->manifest.bytes = bytes.size();
-  store::ObjectRef ref =
-      RemoteManifest(*meta, meta->manifest, store_.store->capabilities().json_names);
-  ledger_.Add(ref);
-  written_.push_back(ref);
-  ThrowIfError(uploads_->Add(std::move(ref), std::move(bytes)));
-  Flush();
-  ledger_.Close();
+  Upload(RemoteManifest(*meta, meta->manifest, store_.store->capabilities().json_names),
+         std::move(bytes));
+  ThrowIfError(uploads_->Finish());
+  Close();
 }
 
-/// What is published must be there: an answer to an upload alone is no proof.
-void RemoteObjectWriter::ReadBack(const store::ObjectRef& object) {
-  std::vector<uint8_t> bytes;
-  std::vector<store::RangeRequest> requests;
-  crypto::Hasher hasher;
-  AllOf sink;
-  for (uint64_t offset = 0; offset < object.size; offset += bytes.size()) {
-    bytes.resize(std::min<uint64_t>(kReadBackBytes, object.size - offset));
-    requests.clear();
-    for (uint64_t at = 0; at < bytes.size(); at += store_.max_range_bytes) {
-      const uint64_t n = std::min<uint64_t>(store_.max_range_bytes, bytes.size() - at);
-      requests.push_back({&object, offset + at, std::span(bytes).subspan(at, n)});
-    }
-    ThrowIfError(
-        store_.store->GetRanges(requests, sink, store::Deadline::After(RequestTimeoutMs())));
-    hasher.Update(bytes);
-    ThrowIfError(uploads_->Progress());
-  }
-  if (hasher.Finish() != object.digest) {
-    ThrowIfError(store::StoreError(Code::kCorruption, store_.store->name(), store::Describe(object),
-                                   "what was read back is not what was written"));
-  }
-}
+void RemoteObjectWriter::Close() { ledger_.Close(); }
 
 }  // namespace vdb::pg

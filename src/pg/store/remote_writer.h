@@ -1,5 +1,5 @@
-/// RemoteObjectWriter: uploads a build's objects while the next ones are encoded, and reads back
-/// what is stored while the next ones are under way. Each is in the ledger before.
+/// RemoteObjectWriter: uploads a build's objects and reads them back while the next ones are
+/// encoded. Each is in the ledger before.
 #pragma once
 
 #include <vector>
@@ -12,25 +12,26 @@ namespace vdb::pg {
 
 class RemoteObjectWriter final : public ObjectWriter {
  public:
-  /// Opens the store and the ledger. Throws.
+  /// Opens the ledger, for which the store is asked. meta outlives it. Throws.
   RemoteObjectWriter(Relation index, const MetaPage& meta);
 
   void Begin(uint32_t segment, uint64_t stored_bytes) override;
   void Append(std::span<const uint8_t> stored) override;
+  void Progress() override;
   void Finish(ObjectEntry* object) override;
-  void Flush() override;
   void Publish(const std::vector<SegmentEntry>& segments, MetaPage* meta) override;
+  void Close() override;
 
  private:
-  void ReadBackStored();
-  void ReadBack(const store::ObjectRef& object);
+  StoreHandle Open() const;
+  void Upload(store::ObjectRef ref, std::vector<uint8_t> bytes);
 
+  Relation index_;
   const MetaPage& meta_;
-  StoreHandle store_;
   BuildLedger ledger_;
+  StoreHandle store_;
   std::unique_ptr<store::Uploads> uploads_;
-  std::vector<uint8_t> stored_;            // of the object that was begun
-  std::vector<store::ObjectRef> written_;  // not yet read back
+  std::vector<uint8_t> stored_;  // of the object that was begun
 };
 
 }  // namespace vdb::pg
