@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "simd/list_keys.h"
 #include "simd/scan.h"
 
 namespace vdb::index {
@@ -29,6 +28,7 @@ void EnsureSize(AlignedBuffer<T>* buffer, size_t size) {
 
 void ListOrder::Begin(std::span<const Routing* const> routings, const PreparedQuery& query,
                       bool by_product, bool by_distance) {
+  routings_.assign(routings.begin(), routings.end());
   first_.clear();
   uint32_t n = 0;
   for (const Routing* routing : routings) {
@@ -40,17 +40,16 @@ void ListOrder::Begin(std::span<const Routing* const> routings, const PreparedQu
   EnsureSize(&keys_, n);
   EnsureSize(&minima_, groups_);
 
-  simd::ListKeyQuery key_query{by_product, query.scan().q8_step, query.norm_sq(), query.offset(), 0,
-                               0,          by_distance};
+  query_ = {by_product, query.scan().q8_step, query.norm_sq(), query.offset(), 0, 0, by_distance};
   for (size_t s = 0; s < routings.size(); ++s) {
     const Routing& routing = *routings[s];
     if (routing.n_lists == 0) continue;
     const uint32_t at = first_[s];
     simd::RankCentroids(query.scan().q8, routing.interleaved, routing.sums, routing.n_lists,
                         routing.dim, products_.data() + at);
-    key_query.theta = routing.calibration.theta;
-    key_query.near_ratio = routing.calibration.near_ratio;
-    simd::ListKeys(key_query, products_.data() + at, routing.scale, routing.norm_sq, routing.radius,
+    query_.theta = routing.calibration.theta;
+    query_.near_ratio = routing.calibration.near_ratio;
+    simd::ListKeys(query_, products_.data() + at, routing.scale, routing.norm_sq, routing.radius,
                    routing.n_lists, keys_.data() + at, minima_.data() + at / kGroup);
   }
   batch_groups_ = kFirstGroups;
@@ -99,6 +98,30 @@ bool ListOrder::Refill(float limit) {
   done_ = threshold;
   batch_groups_ *= kGroupGrowth;
   return !batch_.empty();
+}
+
+float ListOrder::Foretell() const {
+  float least = kInfinity;
+  AlignedBuffer<float> keys, minima;
+  simd::ListKeyQuery query = query_;
+  query.near_ratio = kReachNearRatio;
+  query.without_radii = false;
+  for (size_t s = 0; s < routings_.size(); ++s) {
+    const Routing& routing = *routings_[s];
+    if (routing.n_lists == 0) continue;
+    query.theta = routing.calibration.reach;
+    if (routing.calibration.queries == 0 || query.theta == 0) return kInfinity;
+    const size_t groups = (routing.n_lists + kGroup - 1) / kGroup;
+    EnsureSize(&keys, groups * kGroup);
+    EnsureSize(&minima, groups);
+    simd::ListKeys(query, products_.data() + first_[s], routing.scale, routing.norm_sq,
+                   routing.radius, routing.n_lists, keys.data(), minima.data());
+    for (uint32_t list = 0; list < routing.n_lists; ++list) {
+      const bool tells = routing.lists[list].rows > 0 && (query.by_product || keys[list] > 0);
+      if (tells) least = std::min(least, keys[list]);
+    }
+  }
+  return least;
 }
 
 void ListOrder::Nearest(size_t n, float limit, std::vector<uint32_t>* lists) const {

@@ -12,6 +12,7 @@
 #include "base/aligned.h"
 #include "index/query.h"
 #include "index/routing.h"
+#include "simd/list_keys.h"
 
 namespace vdb::index {
 
@@ -39,6 +40,10 @@ class ListOrder {
     return position_ + ahead < batch_.size() ? &batch_[position_ + ahead] : nullptr;
   }
 
+  /// How far the search will look, as lists let foresee: the least of their keys by the rule of
+  /// Calibration::reach. Infinity where a segment has none.
+  float Foretell() const;
+
   /// Replaces *lists by the `n` with the smallest keys, as far as those are under `limit`, in order
   /// of their keys.
   void Nearest(size_t n, float limit, std::vector<uint32_t>* lists) const;
@@ -52,6 +57,8 @@ class ListOrder {
  private:
   bool Refill(float limit);
 
+  std::vector<const Routing*> routings_;
+  simd::ListKeyQuery query_{};
   std::vector<uint32_t> first_;  // of each segment: its first number
   AlignedBuffer<int32_t> products_;
   AlignedBuffer<float> keys_;

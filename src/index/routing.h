@@ -40,7 +40,13 @@ struct Calibration {
   float p80_lists = 0;
   float mean_rows = 0;   // codes scanned at theta, mean
   uint32_t queries = 0;  // calibration queries used; 0: the rule is not measured
+  // With it for theta and kReachNearRatio for near_ratio the least key of all lists foretells how
+  // far a search will look. 0: not measured.
+  float reach = 0;
 };
+
+/// Lists of one query's own neighbourhood are as near to it as their radii are long.
+inline constexpr float kReachNearRatio = 1;
 
 /// Views of the arrays in an image.
 struct Routing {

@@ -25,8 +25,13 @@ constexpr uint64_t kDeltaBatch = 256;
 constexpr size_t kCentroidsAhead = 6;
 // Of a segment that was not calibrated.
 constexpr double kUnmeasuredLists = 32;
-// Searches scan lists by the batch, and so a few more than the calibration counted; nor do queries
-// come from the table, as its queries did.
+// For queries unlike the rows that the calibration had: of the lists that a search needs so many
+// are read at least. Fewer would leave tau too large to say which others are needed.
+constexpr double kLeastShare = 0.5;
+// Where an upper bound was wrong tau grows after all, a little.
+constexpr float kTauMargin = 0.01f;
+// Where nothing was foretold, the lists that four searches in five need, and some more: searches
+// scan them by the batch, and queries do not come from the table.
 constexpr double kListsToSpare = 1.4;
 // Those of a batch and of the one before it.
 constexpr size_t kListsInWork = 16;
@@ -72,6 +77,7 @@ struct Searcher::Impl final : FramesAhead {
   bool BeginNextRound();
   void SetExact(double distance);
   void FramesOf(size_t segment, std::vector<FrameRef>* frames) override;
+  void ListsAhead(bool again);
 
   const Space& space;
   PreparedQuery query;
@@ -131,23 +137,40 @@ void Searcher::Impl::Begin(std::span<const SegmentView> views, const float* vect
   for (size_t i = 0; i < segments.size(); ++i) segments[i].reader->Follow(i, this);
 }
 
-/// At first the lists that four searches in five need. A search that has come farther is a hard
-/// one, and then tau says which lists there may be left: those with a key under it, and tau only
-/// falls.
-void Searcher::Impl::FramesOf(size_t segment, std::vector<FrameRef>* frames) {
-  double wanted = static_cast<double>(options.probes);
-  if (options.probes == 0) {
-    for (const Routing* routing : routings) {
-      const Calibration& c = routing->calibration;
-      wanted += c.queries > 0 ? std::ceil(kListsToSpare * static_cast<double>(c.p80_lists))
-                              : kUnmeasuredLists;
+/// To `ahead`. At first the lists that will be wanted if the search looks as far as its query lets
+/// foresee. A search that has come farther is a hard one, and then tau says which lists there may
+/// be left: those with a key under it, and tau hardly ever grows.
+void Searcher::Impl::ListsAhead(bool again) {
+  constexpr size_t kAll = std::numeric_limits<size_t>::max();
+  if (options.probes > 0) {
+    order.Nearest(std::max<size_t>(options.probes, 2 * scanner.size()), kInfinity, &ahead);
+    return;
+  }
+  const float tau = candidates.tau();
+  if (again && tau < kInfinity) {
+    order.Nearest(kAll, tau + kTauMargin * std::abs(tau), &ahead);
+    return;
+  }
+  const float foretold = order.Foretell();
+  double least = 0;
+  for (const Routing* routing : routings) {
+    const Calibration& c = routing->calibration;
+    if (foretold < kInfinity) {
+      least += std::ceil(kLeastShare * static_cast<double>(c.mean_lists));
+    } else {
+      least += c.queries > 0 ? std::ceil(kListsToSpare * static_cast<double>(c.p80_lists))
+                             : kUnmeasuredLists;
     }
   }
-  const float tau = options.probes == 0 ? candidates.tau() : kInfinity;
-  const bool again = asked[segment] && tau < kInfinity;
+  ahead.clear();
+  if (foretold < kInfinity) order.Nearest(kAll, std::min(foretold, tau), &ahead);
+  if (ahead.size() <= scanner.size()) least = std::max<double>(least, 2 * scanner.size());
+  if (ahead.size() < least) order.Nearest(static_cast<size_t>(least), tau, &ahead);
+}
+
+void Searcher::Impl::FramesOf(size_t segment, std::vector<FrameRef>* frames) {
+  ListsAhead(asked[segment]);
   asked[segment] = true;
-  const size_t most = std::max(static_cast<size_t>(wanted), 2 * scanner.size());
-  order.Nearest(again ? std::numeric_limits<size_t>::max() : most, tau, &ahead);
   // Lists are scanned in this order. Of the last ones the ex records may still be wanted; those
   // before are done with, unless it is a round that scans them again.
   size_t done = scanner.size() - std::min(scanner.size(), kListsInWork);

@@ -47,6 +47,8 @@ TEST_P(CalibratorMetrics, ReachesTheRecallItWasAskedFor) {
     EXPECT_GE(c.mean_lists, previous_lists);
     EXPECT_GE(c.p80_lists, c.mean_lists * .5f);
     EXPECT_GT(c.mean_rows, c.mean_lists);
+    EXPECT_GT(c.reach, 0);
+    EXPECT_LT(c.reach, c.theta);
     EXPECT_NEAR(c.measured_recall, target + .015f, .03f);
     previous_theta = c.theta;
     previous_lists = c.mean_lists;
@@ -96,6 +98,7 @@ TEST(Calibrator, HasADefaultWithoutQueries) {
   EXPECT_EQ(c.queries, 0u);
   EXPECT_LT(c.measured_recall, 0);
   EXPECT_GT(c.theta, 0);
+  EXPECT_EQ(c.reach, 0);
   EXPECT_EQ(c.l1_ratio_low, 1);
 }
 

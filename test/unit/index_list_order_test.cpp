@@ -98,6 +98,63 @@ TEST(ListOrder, StopsAtTheLimitAndGoesOnWithALargerOne) {
   EXPECT_EQ(stepwise, all);
 }
 
+// The least key by the rule of Calibration::reach, of lists that have rows and around none of which
+// the query is.
+TEST(ListOrder, ForetellsByTheNearestList) {
+  const testing::Matrix base = testing::Clustered(3000, 64, 100, 7);
+  for (const Metric metric : {Metric::kL2, Metric::kInnerProduct}) {
+    const engine::MemoryIndex index = BuildIndex(base, metric);
+    Routing routing = index.routing();
+    const bool by_product = metric == Metric::kInnerProduct;
+    std::vector<ListEntry> lists(routing.lists, routing.lists + routing.n_lists);
+    routing.lists = lists.data();
+    routing.calibration.reach = .3f;
+    PreparedQuery query(index.space(), index.layout());
+    query.Prepare(base.row(5));
+    const std::vector<const Routing*> routings(2, &routing);
+    ListOrder order;
+    order.Begin(routings, query, by_product, false);
+    uint32_t least_of = 0;
+    const auto foretold = [&] {
+      float least = kInfinity;
+      for (uint32_t i = 0; i < routing.n_lists; ++i) {
+        if (lists[i].rows == 0) continue;
+        const float add =
+            query
+                .Terms(routing.rows + size_t{i} * routing.dim, routing.scale[i], routing.norm_sq[i])
+                .add;
+        const float radius = routing.radius[i], reach = routing.calibration.reach;
+        float key = add - reach * radius * std::sqrt(query.norm_sq());
+        if (!by_product) {
+          if (std::sqrt(add) <= reach * radius) continue;
+          key = add + radius * radius - 2 * reach * radius * std::max(std::sqrt(add), radius);
+        }
+        if (key < least) least_of = i;
+        least = std::min(least, key);
+      }
+      return least;
+    };
+    const float rounding = .03f * query.norm_sq();
+    EXPECT_NEAR(order.Foretell(), foretold(), rounding);
+    const uint32_t nearest = least_of;
+    const float with_all = order.Foretell();
+    lists[nearest].rows = 0;
+    EXPECT_GT(order.Foretell(), with_all);
+    EXPECT_NEAR(order.Foretell(), foretold(), rounding);
+    // Wide around the query, a list says nothing.
+    std::vector<float> radius(routing.radius, routing.radius + (routing.n_lists + 15) / 16 * 16);
+    routing.radius = radius.data();
+    if (!by_product) {
+      const float without = order.Foretell();
+      radius[nearest] = 1e3f;
+      lists[nearest].rows = 1;
+      EXPECT_EQ(order.Foretell(), without);
+    }
+    routing.calibration.reach = 0;
+    EXPECT_EQ(order.Foretell(), kInfinity);
+  }
+}
+
 TEST(SmallestK, IsTheKthSmallest) {
   for (const size_t k : {1, 10, 32, 33, 200}) {
     SmallestK smallest;

@@ -32,7 +32,7 @@ struct SegmentHeader {
   // master key; a search takes them from the routing object.
   float theta, recall_target, measured_recall, mean_lists, p80_lists, mean_rows;
   uint32_t calibration_queries;
-  uint32_t reserved;
+  float reach;  // of index::Calibration, and nowhere else; 0: not measured
 };
 
 struct ObjectHeader {

@@ -185,9 +185,17 @@ index::Routing OpenedIndex::PinRouting(Relation index, size_t i, PinSet* pins) {
     source.scale = object.scale;
     source.radius = object.radius;
     source.lists = lists;
-    source.calibration = {c.theta,         c.near_ratio,      c.l1_ratio_low, c.l1_ratio_high,
-                          c.recall_target, c.measured_recall, c.mean_lists,   c.p80_lists,
-                          c.mean_rows,     c.queries};
+    source.calibration = {c.theta,
+                          c.near_ratio,
+                          c.l1_ratio_low,
+                          c.l1_ratio_high,
+                          c.recall_target,
+                          c.measured_recall,
+                          c.mean_lists,
+                          c.p80_lists,
+                          c.mean_rows,
+                          c.queries,
+                          segment.entry.header.reach};
     return index::WriteRoutingImage(source, image);
   };
   // Gets the data key, which may run a command: not while others wait for the image.

@@ -277,6 +277,7 @@ SegmentEntry SegmentWriter::Finish() {
   entry_.header.p80_lists = calibration_.p80_lists;
   entry_.header.mean_rows = calibration_.mean_rows;
   entry_.header.calibration_queries = calibration_.queries;
+  entry_.header.reach = calibration_.reach;
   return std::move(entry_);
 }
 

@@ -321,7 +321,8 @@ StoreHandle OpenStore(Oid server_oid, Oid role, Usage usage) {
   if (file) Call([&] { RequireFiles(server->owner); });
   std::vector<SecretFile> secrets = SecretFilesOf(server_oid, role);
   StoreHandle handle{MakeStore(server->servername, *config, server_oid, role),
-                     uint64_t{1024} * static_cast<uint64_t>(config->max_range_kb)};
+                     uint64_t{1024} * static_cast<uint64_t>(config->max_range_kb),
+                     static_cast<size_t>(config->max_connections)};
   // A change that came in while the store was made may be in it by half: it is not kept.
   if (seen == times_forgotten) registry[key] = {handle, file, std::move(secrets)};
   return handle;

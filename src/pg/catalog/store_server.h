@@ -28,6 +28,7 @@ void RequireUsableStore(Oid server, Oid role, Usage usage);
 struct StoreHandle {
   std::shared_ptr<store::ObjectStore> store;
   uint64_t max_range_bytes = 0;  // of one ranged read
+  size_t max_connections = 0;
 };
 
 /// The store behind a server as `role` may use it: with USAGE, the role's mapping, and for a

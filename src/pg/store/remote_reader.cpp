@@ -9,12 +9,15 @@
 #include "pg/catalog/store_server.h"
 #include "pg/guard.h"
 #include "pg/store/object_name.h"
+#include "store/gaps.h"
 
 namespace vdb::pg {
 namespace {
 
-// Frames between two wanted ones that are fetched along: 64 kB, less than a request costs.
-constexpr uint32_t kGapFrames = 4;
+// Frames between two wanted ones that are fetched along: 48 kB, less than a request costs. And
+// where requests would have to wait for each other, 128 kB.
+constexpr uint32_t kGapFrames = 3;
+constexpr uint32_t kLargestGapFrames = 8;
 // Stored bytes that are under way at once: the private memory that a batch takes. As many as a
 // search fetches ahead, with gaps.
 constexpr uint64_t kBatchBytes = 32 << 20;
@@ -72,6 +75,7 @@ class RemoteObjectReader::Batch final : public store::RangeSink {
   /// frames: in order of object and frame. Takes as many as make a batch; returns how many.
   Result<size_t> Take(std::span<const FrameRead> frames) {
     ranges_.clear();
+    store::Gaps gaps = GapsOf(frames);
     uint64_t bytes = 0;
     size_t i = 0;
     for (; i < frames.size(); ++i) {
@@ -84,8 +88,8 @@ class RemoteObjectReader::Batch final : public store::RangeSink {
       const uint64_t end = format::StoredFrameOffset(read.frame) +
                            format::FramePlainBytes(plain_bytes, read.frame) +
                            format::kFrameTagBytes;
-      const bool joins = !ranges_.empty() && ranges_.back().frames.back().object == read.object &&
-                         read.frame - ranges_.back().frames.back().frame <= kGapFrames + 1 &&
+      const bool joins = i > 0 && frames[i - 1].object == read.object &&
+                         gaps.Reads(Gap(frames[i - 1], read)) &&
                          end - ranges_.back().offset <= owner_.store_.max_range_bytes;
       const uint64_t start = joins ? ranges_.back().end : format::StoredFrameOffset(read.frame);
       if (i > 0 && bytes + (end - start) > kBatchBytes) break;
@@ -133,6 +137,17 @@ class RemoteObjectReader::Batch final : public store::RangeSink {
   }
 
  private:
+  /// Frames between two of one object.
+  static uint32_t Gap(const FrameRead& a, const FrameRead& b) { return b.frame - a.frame - 1; }
+  store::Gaps GapsOf(std::span<const FrameRead> frames) const {
+    std::vector<uint32_t> gaps;
+    for (size_t i = 1; i < frames.size(); ++i) {
+      if (frames[i].object == frames[i - 1].object) gaps.push_back(Gap(frames[i - 1], frames[i]));
+    }
+    return store::Gaps(frames.size(), gaps, kGapFrames, kLargestGapFrames,
+                       owner_.store_.max_connections);
+  }
+
   struct Range {
     store::ObjectRef object;
     crypto::ObjectCipher cipher;
