@@ -19,6 +19,30 @@ SELECT vt.uses(format('SELECT id FROM plan ORDER BY v <-> %L LIMIT 10000', :'q')
 SELECT vt.uses(format('SELECT id FROM plan WHERE tenth = 3 ORDER BY v <-> %L LIMIT 10', :'q'), 'plan_v') AS tenth;
 SELECT vt.uses(format('SELECT id FROM plan WHERE rare = 3 ORDER BY v <-> %L LIMIT 10', :'q'), 'plan_v') AS rare;
 SELECT vt.uses(format('SELECT id FROM plan WHERE id = 3 ORDER BY v <-> %L LIMIT 1', :'q'), 'plan_v') AS one;
+-- However many rows share a page, and however cheap a page is said to be, a full sort is none of
+-- its tasks: few dimensions, and vectors that lie elsewhere.
+SET random_page_cost = 1.1;
+CREATE TABLE few (id int, v vector(8));
+INSERT INTO few SELECT i, vt.uniform(i, 8) FROM generate_series(1, 20000) i;
+CREATE INDEX few_v ON few USING vdb (v);
+CREATE TABLE elsewhere (id int, v vector(64));
+ALTER TABLE elsewhere ALTER v SET STORAGE EXTERNAL;
+ALTER TABLE elsewhere SET (toast_tuple_target = 128);
+INSERT INTO elsewhere SELECT i, vt.uniform(i, 64) FROM generate_series(1, 10000) i;
+CREATE INDEX elsewhere_v ON elsewhere USING vdb (v);
+VACUUM ANALYZE few, elsewhere;
+SELECT array_fill(0.5::real, ARRAY[8])::vector::text AS q8 \gset
+SELECT vt.uses(format('SELECT id FROM few ORDER BY v <-> %L LIMIT 10', :'q8'), 'few_v') AS few,
+       vt.uses(format('SELECT id FROM few ORDER BY v <-> %L', :'q8'), 'few_v') AS few_sorted,
+       vt.uses(format('SELECT row_number() OVER (ORDER BY v <-> %L) FROM few', :'q8'), 'few_v') AS few_ranked,
+       vt.uses(format('SELECT id FROM few WHERE id < 16000 ORDER BY v <-> %L', :'q8'), 'few_v') AS few_filtered,
+       vt.uses(format('SELECT id FROM elsewhere ORDER BY v <-> %L LIMIT 10', :'q'), 'elsewhere_v') AS elsewhere,
+       vt.uses(format('SELECT id FROM elsewhere ORDER BY v <-> %L', :'q'), 'elsewhere_v') AS elsewhere_sorted;
+SET work_mem = '64kB';
+SELECT vt.uses(format('SELECT id FROM few ORDER BY v <-> %L', :'q8'), 'few_v') AS few_sorted_on_disk;
+RESET work_mem;
+RESET random_page_cost;
+DROP TABLE few, elsewhere;
 -- Parameters: the generic plan uses it too.
 PREPARE top(vector) AS SELECT id FROM plan ORDER BY v <-> $1 LIMIT 10;
 SET plan_cache_mode = force_generic_plan;

@@ -6,6 +6,7 @@
 extern "C" {
 #include "catalog/pg_class_d.h"
 #include "catalog/pg_foreign_server_d.h"
+#include "nodes/pathnodes.h"
 #include "utils/acl.h"
 #include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 160000
@@ -49,6 +50,13 @@ inline bool SameLocator(const RelationLocator& a, const RelationLocator& b) {
   return RelFileNodeEquals(a, b);
 }
 #endif
+
+/// Keeps the planner from a path whatever else is disabled: from 18 on that counts before costs.
+inline void Forbid([[maybe_unused]] Path* path) {
+#if PG_VERSION_NUM >= 180000
+  path->disabled_nodes = 2;
+#endif
+}
 
 /// The id of a wait event of that name, the same in all processes; before 17 there is one for all
 /// extensions. ereports.

@@ -6,6 +6,7 @@
 #include "pg/am/handler.h"
 #include "pg/am/meta.h"
 #include "pg/am/settings.h"
+#include "pg/compat.h"
 #include "pg/guard.h"
 #include "quant/code_layout.h"
 
@@ -27,8 +28,12 @@ constexpr double kExtraExactRows = 5;
 // Reading a row for its exact distance, out of order and beside the codes, measured against the
 // price of a random page: 4 us a row, both cached, where a sequential scan takes 0.15.
 constexpr double kHeapReadFactor = 4;
-// Delta rows are estimated row by row, not in blocks of 32.
+// What a row takes besides, however many share a page: reading it twice, sorting candidates, and
+// vectors that lie elsewhere. A full sort must not look cheap because a page has a hundred rows.
+constexpr double kOperatorsPerRow = 200;
+// Delta rows are estimated row by row, not in blocks of 32, and each is copied and kept.
 constexpr double kDeltaRowFactor = 8;
+constexpr double kOperatorsPerDeltaRow = 0.5;
 
 }  // namespace
 }  // namespace vdb::pg
@@ -39,6 +44,7 @@ extern "C" void vdb_am_costestimate(PlannerInfo* root, IndexPath* path, double l
   using namespace vdb::pg;
   // The index answers ORDER BY distance and nothing else.
   if (path->indexorderbys == NIL) {
+    compat::Forbid(&path->path);
     *startup_cost = *total_cost = get_float8_infinity();
     *selectivity = 1;
     *correlation = 0;
@@ -68,7 +74,8 @@ extern "C" void vdb_am_costestimate(PlannerInfo* root, IndexPath* path, double l
   const double code_cost = cpu_operator_cost * dim * kOperatorsPerCode;
   const double exact_cost = cpu_tuple_cost + cpu_operator_cost * (1 + dim / 256);
   *startup_cost =
-      rows * code_cost + delta_rows * code_cost * kDeltaRowFactor +
+      rows * code_cost +
+      delta_rows * (code_cost * kDeltaRowFactor + cpu_operator_cost * kOperatorsPerDeltaRow) +
       static_cast<double>(meta.segment_lists) * dim * kOperatorsPerList * cpu_operator_cost +
       kExtraExactRows * (exact_cost + costs.spc_random_page_cost) + delta_pages * cpu_tuple_cost;
   // Rows beyond those that the first probes bring make the search go on: by the end, every code was
@@ -78,7 +85,9 @@ extern "C" void vdb_am_costestimate(PlannerInfo* root, IndexPath* path, double l
   const RelOptInfo* table = path->indexinfo->rel;
   const double pages_a_row = std::min(1.0, table->pages / std::max(1.0, table->tuples));
   const double row_cost =
-      exact_cost + 2 * code_cost + kHeapReadFactor * costs.spc_random_page_cost * pages_a_row;
+      exact_cost + 2 * code_cost +
+      std::max(kHeapReadFactor * costs.spc_random_page_cost * pages_a_row,
+               kOperatorsPerRow * cpu_operator_cost);
   *total_cost = *startup_cost + tuples * row_cost;
   *selectivity = 1;
   *correlation = 0;

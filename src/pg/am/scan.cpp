@@ -362,17 +362,17 @@ extern "C" IndexScanDesc vdb_am_beginscan(Relation index, int n_keys, int n_orde
 
 extern "C" void vdb_am_rescan(IndexScanDesc scan, ScanKey, int, ScanKey order_bys,
                               int n_order_bys) {
+  if (scan->numberOfOrderBys == 0) {
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("vdb indexes are scanned in order of distance only")));
+  }
   if (order_bys != nullptr && n_order_bys > 0) {
     memmove(scan->orderByData, order_bys, sizeof(ScanKeyData) * static_cast<size_t>(n_order_bys));
   }
   vdb::pg::Entry("vdb_am_rescan", [&] {
     auto* state = static_cast<vdb::pg::IndexScan*>(scan->opaque);
-    if (scan->numberOfOrderBys == 0) {
-      state->Rescan(0, true);
-    } else {
-      const ScanKeyData& key = scan->orderByData[0];
-      state->Rescan(key.sk_argument, (key.sk_flags & SK_ISNULL) != 0);
-    }
+    const ScanKeyData& key = scan->orderByData[0];
+    state->Rescan(key.sk_argument, (key.sk_flags & SK_ISNULL) != 0);
   });
 }
 

@@ -14,6 +14,9 @@ namespace vdb::pg {
 
 namespace {
 
+// A delta page with so much of its room free, one part in four, is worth telling inserters of.
+constexpr uint32_t kRoomToTell = 4;
+
 class BulkDelete {
  public:
   BulkDelete(IndexVacuumInfo* info, IndexBulkDeleteResult* stats, IndexBulkDeleteCallback callback,
@@ -170,7 +173,8 @@ class BulkDelete {
     // CREATE INDEX CONCURRENTLY's callback collects TIDs and wants each once: only the second walk
     // may call it for the rest of a page with dead rows.
     if (!any) {
-      stats_->num_index_tuples += rows.header->count;
+      kept = rows.header->count;
+      stats_->num_index_tuples += kept;
     } else {
       LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
       LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
@@ -193,7 +197,12 @@ class BulkDelete {
     }
     const BlockNumber next = SpecialOf(BufferGetPage(buffer))->next;
     UnlockReleaseBuffer(buffer);
-    if (any) DeltaHasSpace(index_, block, DeltaRowsPerPage(row_bytes) - kept, row_bytes);
+    // Not only where it has just been made: the free space map is lost by a crash, and a standby
+    // that is promoted never had one.
+    const uint32_t most = DeltaRowsPerPage(row_bytes);
+    if (any || most - kept >= most / kRoomToTell) {
+      DeltaHasSpace(index_, block, most - kept, row_bytes);
+    }
     return next;
   }
 
