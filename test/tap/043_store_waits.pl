@@ -199,6 +199,9 @@ ends('the answer to an upload', $build, stall(method => 'POST', path => '^/s5/up
 ends('the body of an upload', $build, stall(method => 'POST', path => '^/s5/upload$', upload_at => 50),
 	# The end of a connection comes behind all that was sent, which the portal does not read.
 	unread => 1, again => "$build; DROP INDEX built", right => '');
+$node->safe_psql('postgres', q{ALTER SERVER s5 OPTIONS (ADD max_upload '64')});
+ends('the answer to a piece', $build, stall(method => 'PATCH', skip => 1), again => "$build; DROP INDEX built", right => '');
+$node->safe_psql('postgres', q{ALTER SERVER s5 OPTIONS (DROP max_upload)});
 ends('the check of an upload', $build, stall(%get), again => "$build; DROP INDEX built", right => '');
 ends('a collection', 'SELECT sum(1) FROM vdb.gc()', stall(method => 'DELETE'),
 	again => q{SELECT count(*) > 0 FROM vdb.gc() WHERE action = 'removed'}, right => 't');

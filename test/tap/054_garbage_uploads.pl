@@ -103,6 +103,17 @@ killed($portal, 'small', 'portal', sub { return join ' ', @{ $portal->command('G
 	'between two objects' => { %post, skip => 1 },
 	'before it is read back' => { method => 'GET', path => '^/z' });
 goes_on('small', 'portal');
+# By tus: what has come of an upload is no object before all has.
+$node->safe_psql('postgres', qq{
+	CREATE SERVER pieces FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url '$portal->{url}', max_upload '64');
+	CREATE USER MAPPING FOR CURRENT_USER SERVER pieces OPTIONS (auth_token 'sesame')});
+my %patch = (method => 'PATCH', path => '^/s5/upload/tus/');
+killed($portal, 'small', 'pieces', sub { return join ' ', @{ $portal->command('GET', '/blobs') } },
+	'before it is begun' => { method => 'POST', path => '^/s5/upload/tus$' },
+	'in a piece' => { %patch, skip => 1, upload_at => 10_000 },
+	'between two pieces' => { %patch, skip => 1 },
+	'before it is read back' => { method => 'GET', path => '^/z' });
+goes_on('small', 'pieces');
 
 SKIP:
 {

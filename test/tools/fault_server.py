@@ -44,7 +44,7 @@ class App:
         return response
 
 
-# What a sleep that took too long may be behind.
+# A sleep may end so much too late.
 LATE_S = 0.02
 
 
@@ -62,7 +62,8 @@ class Throttle:
         with self._lock:
             now = time.monotonic()
             # A line that is in use loses nothing to sleeps that end late.
-            self._free_at = max(now - LATE_S, self._free_at) + size / bytes_per_s
+            late = now - self._free_at
+            self._free_at = (self._free_at if late < LATE_S else now) + size / bytes_per_s
             return self._free_at - now
 
 

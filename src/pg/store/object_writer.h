@@ -26,8 +26,8 @@ class ObjectWriter {
   /// neighbours merged, where it has any.
   virtual void Finish(ObjectEntry* object) = 0;
   /// `segments` will be published with `meta`: stores their manifest, where the store is one that
-  /// others may look into, and notes it in `meta`. Returns when all objects are stored and have been
-  /// read back. Ends the writing.
+  /// others may look into, and notes it in `meta`. Returns when all objects are stored and have
+  /// been read back. Ends the writing.
   virtual void Publish(const std::vector<SegmentEntry>& segments, MetaPage* meta) = 0;
   /// Nothing has been written, nor will be.
   virtual void Close() {}
