@@ -776,7 +776,7 @@ COMMENT ON FOREIGN DATA WRAPPER vdb_store IS 'object stores of vdb indexes: S5, 
 
 CREATE FUNCTION vdb.store_check(
     server name,
-    OUT step text,                  -- write, size, range, verify, remove
+    OUT step text,                  -- version (S5), write, size, range, verify, remove
     OUT ok boolean,                 -- steps after one that failed are left out, but for remove
     OUT milliseconds double precision,
     OUT message text)

@@ -126,6 +126,7 @@ class ObjectStore {
     bool tells_absence = true;  // Remove can tell kAbsent from kRemoved
     bool records = true;        // ReadRecord and WriteRecord; false: both are kUnsupported
     bool json_names = true;     // objects may have names that end in .json
+    bool version = false;       // Version
     uint64_t max_object_bytes = UINT64_MAX;
   };
 
@@ -139,6 +140,11 @@ class ObjectStore {
   /// anything. Errors also: kInvalidArgument for a range that is not inside its object.
   virtual Status GetRanges(std::span<const RangeRequest> requests, RangeSink& sink,
                            Deadline deadline) = 0;
+
+  /// What the other side says it is, or kUnsupported.
+  virtual Result<std::string> Version(Deadline) {
+    return Status(Code::kUnsupported, "the store does not say what it is");
+  }
 
   virtual std::unique_ptr<Uploads> NewUploads(const UploadOptions& options) = 0;
 

@@ -46,8 +46,7 @@ class S5Store : public HttpStore {
                                                  const std::optional<std::string>& expected,
                                                  Deadline deadline) override;
 
-  /// What the node says it is: the probe whether it is there.
-  Result<std::string> Version(Deadline deadline);
+  Result<std::string> Version(Deadline deadline) override;
 
  protected:
   Result<HttpRequest> GetRequest(const ObjectRef& object) override;

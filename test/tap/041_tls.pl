@@ -44,7 +44,7 @@ $node->safe_psql('postgres', qq{
 	CREATE USER MAPPING FOR CURRENT_USER SERVER archive OPTIONS (auth_token 'sesame')});
 my $check = q{SELECT string_agg(concat_ws(' ', step, ok, message), ';') FROM vdb.store_check('archive')};
 my $steps = q{SELECT string_agg(concat_ws(' ', step, ok), ',') FROM vdb.store_check('archive')};
-is($node->safe_psql('postgres', $steps), 'write t,size t,range t,verify t,remove t', 'a check over TLS');
+is($node->safe_psql('postgres', $steps), 'version t,write t,size t,range t,verify t,remove t', 'a check over TLS');
 $node->safe_psql('postgres', 'CREATE INDEX item_v ON item USING vdb (v) WITH (store = archive)');
 my $right = right_rows($node, $settings, $search);
 $node->restart;
@@ -68,7 +68,7 @@ sub refused
 	(undef, $err) = ask($session, 'CREATE INDEX other_v ON item USING vdb (v) WITH (store = archive)');
 	like($err, qr/ERROR:  08006: store "archive"[^:]*: $why/, "$name: a build is refused");
 	($out) = ask($session, $check);
-	like($out, qr/^write f store "archive"[^;]*: $why[^;]*$/, "$name: so says a check");
+	like($out, qr/^version f store "archive"[^;]*: $why[^;]*$/, "$name: so says a check");
 	is_deeply($portal->records, [], "$name: it was asked nothing");
 	is(length $portal->wire(sent => 0), 0, "$name: it was told nothing");
 	ask($session, "ALTER SERVER archive OPTIONS ($back)");

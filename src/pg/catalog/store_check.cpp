@@ -76,6 +76,15 @@ store::ObjectRef ObjectOf(const std::vector<uint8_t>& bytes) {
 /// All steps but the last. False: the object has not been written.
 bool WriteAndRead(store::ObjectStore& store, const store::ObjectRef& object,
                   const std::vector<uint8_t>& bytes, Report* report) {
+  if (store.capabilities().version) {
+    report->Step("version", [&](std::string* note) -> Status {
+      Result<std::string> version = store.Version(Soon());
+      // A proxy before it may let nothing through but objects.
+      const bool answers = version.ok() || version.status().code() != Code::kUnavailable;
+      *note = version.ok() ? *version : std::string(version.status().message());
+      return answers ? Status() : version.TakeStatus();
+    });
+  }
   const bool written = report->Step("write", [&](std::string* note) -> Status {
     const std::unique_ptr<store::Uploads> uploads =
         store.NewUploads({.max_in_flight = 1, .object_timeout_ms = RequestTimeoutMs()});
