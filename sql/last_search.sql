@@ -12,7 +12,7 @@ CREATE INDEX last_v ON last USING vdb (v);
 SET enable_seqscan = off;
 
 SELECT count(*) FROM (SELECT id FROM last ORDER BY v <-> vt.uniform(-1, 16) LIMIT 10) s;
-SELECT index, rounds, lists_probed BETWEEN 1 AND 17 AS lists, codes_scanned BETWEEN 10 AND 4000 AS codes,
+SELECT index, rounds BETWEEN 1 AND 3 AS rounds, lists_probed BETWEEN 1 AND 17 AS lists, codes_scanned BETWEEN 10 AND 4000 AS codes,
        survivors >= exact_read AS survivors, exact_read >= 10 AS exact, rejected, rows_returned
 FROM vdb.last_search();
 
