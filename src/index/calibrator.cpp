@@ -14,6 +14,7 @@ namespace vdb::index {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kLargest = std::numeric_limits<float>::max();
 
 // The rule is fitted at rank 10; the ranks beyond are what a search that misses some of the ten
 // finds instead.
@@ -41,6 +42,10 @@ constexpr size_t kStatisticQueries = 250;
 // under bounds that are wider than distances.
 constexpr double kForetoldShare = 0.9;
 
+// A row far outside of the range of its list is encoded with an error factor of 3e38 and no
+// estimate (quant::Encoder). Others have smaller factors.
+constexpr float kErrorWithoutEstimate = 2.9e38f;
+
 constexpr uint64_t kRowsPerPoll = uint64_t{1} << 20;
 constexpr size_t kBestFirst = 12;
 
@@ -66,6 +71,10 @@ struct CalibrationQuery {
     nearest.insert(after, neighbour);
   }
 };
+
+bool HasEstimate(const simd::Survivor& survivor, float error) {
+  return error == 0 || survivor.estimate - survivor.lower_bound < kErrorWithoutEstimate * error;
+}
 
 float Quantile(std::vector<float>* values, double share) {
   const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(values->size())));
@@ -192,6 +201,7 @@ void Calibrator::Impl::ScanList(const EncodedList& list, uint32_t number, const 
   for (size_t i = 0; i < found; ++i) {
     const simd::Survivor& s = survivors[i];
     if (!(s.lower_bound < query->Bound()) || list.ids[s.index] == query->id) continue;
+    if (!HasEstimate(s, terms.error)) continue;
     float value = s.estimate;
     if (layout.bits > 1) {
       const uint8_t* record = list.ex_records + s.index * layout.ex_record_bytes();
@@ -211,13 +221,18 @@ Calibrator::Impl::Distances Calibrator::Impl::DistancesOf(const CalibrationQuery
                                                           uint32_t list,
                                                           const Calibration& rule) const {
   const float extent = radius[list];
+  Distances out;
   if (space.estimator() == quant::Estimator::kInnerProduct) {
-    return {add, extent * std::sqrt(query.prepared.norm_sq()), kInfinity};
+    out = {add, extent * std::sqrt(query.prepared.norm_sq()), kInfinity};
+  } else {
+    const float square = std::max(add, 0.0f);
+    const float distance = std::sqrt(square);
+    out = {square + extent * extent, 2 * extent * std::max(distance, rule.near_ratio * extent),
+           extent > 0 ? distance / extent : kInfinity};
   }
-  const float square = std::max(add, 0.0f);
-  const float distance = std::sqrt(square);
-  return {square + extent * extent, 2 * extent * std::max(distance, rule.near_ratio * extent),
-          extent > 0 ? distance / extent : kInfinity};
+  // Searches scan a list first whose key is no number, with whatever theta.
+  if (!std::isfinite(out.mean) || !std::isfinite(out.spread)) return {-kLargest, 0, kInfinity};
+  return out;
 }
 
 void Calibrator::Impl::FitL1(Calibration* out) const {
@@ -225,7 +240,9 @@ void Calibrator::Impl::FitL1(Calibration* out) const {
   for (const CalibrationQuery& query : queries) {
     for (size_t i = 0; i < std::min(kRank, query.nearest.size()); ++i) {
       const Neighbour& neighbour = query.nearest[i];
-      if (neighbour.l2 > 0) ratios.push_back(neighbour.distance / neighbour.l2);
+      // Squares overflow before sums do.
+      if (neighbour.l2 > 0 && neighbour.l2 <= kLargest)
+        ratios.push_back(neighbour.distance / neighbour.l2);
     }
   }
   if (ratios.empty()) return;
@@ -370,7 +387,8 @@ void Calibrator::Impl::Measure(Calibration* out) const {
   out->mean_lists = static_cast<float>(lists / static_cast<double>(counts.size()));
   out->mean_rows = static_cast<float>(codes / static_cast<double>(counts.size()));
   out->p80_lists = Quantile(&counts, 0.8);
-  out->reach = Quantile(&reaches, 1 - kForetoldShare);
+  const float reach = Quantile(&reaches, 1 - kForetoldShare);
+  if (std::abs(reach) <= kLargestTheta) out->reach = reach;
 }
 
 Calibration Calibrator::Finish(float recall_target) const {

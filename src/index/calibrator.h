@@ -9,7 +9,10 @@
 /// search finds to be.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -19,6 +22,14 @@
 #include "index/space.h"
 
 namespace vdb::index {
+
+/// The radius that a list's key is made with: the root of the mean squared residual. Where squares
+/// overflowed the largest number there is, with which a list is looked at whatever the query is.
+inline float ListRadius(double residual_sq, uint32_t rows) {
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  const double radius = std::sqrt(residual_sq / std::max(rows, 1u));
+  return radius < kLargest ? static_cast<float>(radius) : kLargest;  // NaN, too
+}
 
 /// One finished list, as it goes to the chunk.
 struct EncodedList {
