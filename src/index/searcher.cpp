@@ -424,5 +424,6 @@ size_t Searcher::Upcoming(RowId* rows, size_t max) const {
 }
 
 const SearchStats& Searcher::stats() const { return impl_->stats; }
+size_t Searcher::delta_capacity() const { return impl_->parked.capacity(); }
 
 }  // namespace vdb::index
