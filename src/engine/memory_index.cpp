@@ -247,7 +247,7 @@ Status MemoryIndex::Impl::Build() {
     queries.insert(queries.end(), vector(ids[i]), vector(ids[i]) + dim);
     query_ids.push_back(ids[i]);
   }
-  index::Calibrator calibrator(*space, layout, queries, query_ids);
+  index::Calibrator calibrator(*space, layout, queries, query_ids, norm_sq_limit);
   const std::vector<uint32_t> labels = AssignRows(centroids, &calibrator);
   return EncodeLists(centroids, labels, &calibrator);
 }

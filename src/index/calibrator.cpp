@@ -87,7 +87,8 @@ float Quantile(std::vector<float>* values, double share) {
 }  // namespace
 
 struct Calibrator::Impl {
-  Impl(const Space& s, quant::CodeLayout l) : space(s), layout(l) {}
+  Impl(const Space& s, quant::CodeLayout l, float limit)
+      : space(s), layout(l), norm_sq_limit(limit) {}
 
   void ScanList(const EncodedList& list, uint32_t number, const QueryTerms& terms,
                 CalibrationQuery* query);
@@ -119,6 +120,7 @@ struct Calibrator::Impl {
 
   const Space& space;
   quant::CodeLayout layout;
+  float norm_sq_limit;
   std::vector<float> vectors;  // L1 only: the queries as the user gave them
   std::vector<CalibrationQuery> queries;
   std::vector<float> radius;     // of each list
@@ -129,8 +131,8 @@ struct Calibrator::Impl {
 };
 
 Calibrator::Calibrator(const Space& space, quant::CodeLayout layout, std::span<const float> queries,
-                       std::span<const uint64_t> ids)
-    : impl_(std::make_unique<Impl>(space, layout)) {
+                       std::span<const uint64_t> ids, float norm_sq_limit)
+    : impl_(std::make_unique<Impl>(space, layout, norm_sq_limit)) {
   impl_->queries.reserve(ids.size());
   for (size_t i = 0; i < ids.size(); ++i) {
     impl_->queries.push_back({PreparedQuery(space, layout), ids[i], {}});
@@ -191,6 +193,9 @@ void Calibrator::Impl::ScanList(const EncodedList& list, uint32_t number, const 
   const size_t found =
       simd::ScanBlocks(query->prepared.scan(), list.blocks, blocks, list.rows, nullptr, terms.add,
                        terms.error, query->Bound(), survivors.data());
+  const float least = space.estimator() == quant::Estimator::kInnerProduct
+                          ? -std::sqrt(query->prepared.norm_sq()) * std::sqrt(norm_sq_limit)
+                          : -kInfinity;
   const auto begin = survivors.begin();
   if (found >= 2 * kBestFirst) {
     std::nth_element(begin, begin + kBestFirst, begin + static_cast<ptrdiff_t>(found),
@@ -207,6 +212,9 @@ void Calibrator::Impl::ScanList(const EncodedList& list, uint32_t number, const 
       const uint8_t* record = list.ex_records + s.index * layout.ex_record_bytes();
       value = query->prepared.ex_estimator()(record, s.ip, terms.add, terms.ex_error).value;
     }
+    // By inner product rows out of all proportion would be all queries' neighbours, and say nothing
+    // of what those that come after them need.
+    if (value < least) continue;
     query->Insert({value, 0, terms.add, number});
   }
 }

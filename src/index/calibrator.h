@@ -43,9 +43,10 @@ struct EncodedList {
 
 class Calibrator {
  public:
-  /// queries (n, dim) as the user gave them, ids (n,): the rows they are.
+  /// queries (n, dim) as the user gave them, ids (n,): the rows they are; norm_sq_limit as
+  /// SampledNormSqLimit has it.
   Calibrator(const Space& space, quant::CodeLayout layout, std::span<const float> queries,
-             std::span<const uint64_t> ids);
+             std::span<const uint64_t> ids, float norm_sq_limit);
   ~Calibrator();
 
   /// L1 only: exact L1 truth, fed with each row (user's values) as it is assigned; lists by trained

@@ -1,5 +1,7 @@
 #include "pg/am/sample.h"
 
+#include <limits>
+
 #include "index/trainer.h"
 #include "pg/am/delta.h"
 #include "pg/guard.h"
@@ -59,10 +61,10 @@ void RemoveOutliers(uint32_t dim, Sample* sample) {
   for (size_t i = 0; i < norms_sq.size(); i++) {
     norms_sq[i] = simd::Dot(sample->row(i), sample->row(i), dim);
   }
-  const float limit = index::SampledNormSqLimit(norms_sq);
+  sample->norm_sq_limit = index::SampledNormSqLimit(norms_sq);
   size_t kept = 0;
   for (size_t i = 0; i < norms_sq.size(); i++) {
-    if (norms_sq[i] > limit) continue;
+    if (norms_sq[i] > sample->norm_sq_limit) continue;
     if (kept != i) {
       std::memcpy(sample->row(kept), sample->row(i), sizeof(float) * dim);
       sample->tids[kept] = sample->tids[i];
@@ -94,6 +96,7 @@ Sample SampleTable(Relation heap, Relation index, IndexInfo* info, const Opclass
   });
   sample.rows = state.rows;
   sample.tids.resize(state.kept);
+  sample.norm_sq_limit = std::numeric_limits<float>::infinity();
   if (opclass.metric != Metric::kCosine) RemoveOutliers(dim, &sample);
   return sample;
 }
