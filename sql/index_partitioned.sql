@@ -45,6 +45,26 @@ SELECT indisvalid FROM pg_index WHERE indexrelid = 'parted_ip'::regclass;
 CREATE INDEX CONCURRENTLY ON parted USING vdb (v);
 REINDEX INDEX parted_v;
 SELECT vt.recall('parted', 'v', '<->', :'queries', 10) > 0.9 AS found;
+-- A session that goes over many indexes again and again opens each of them once: the last time it
+-- reads no more pages of each than of one alone.
+CREATE TABLE many (id int, v vector(2)) PARTITION BY RANGE (id);
+SELECT count(*) FROM generate_series(0, 69) i,
+  LATERAL (SELECT vt.outcome(format('CREATE TABLE many_%s PARTITION OF many FOR VALUES FROM (%s) TO (%s)', i, 10 * i, 10 * i + 10))) o;
+INSERT INTO many SELECT i, ARRAY[i, 1]::vector FROM generate_series(0, 699) i;
+CREATE INDEX many_v ON many USING vdb (v);
+CREATE FUNCTION pages(query text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE plan json;
+BEGIN
+  FOR i IN 1 .. 3 LOOP
+    EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ' || query INTO plan;
+  END LOOP;
+  RETURN plan -> 0 -> 'Plan' ->> 'Shared Hit Blocks';
+END $$;
+SELECT pages('SELECT id FROM many ORDER BY v <-> ''[1,1]'' LIMIT 1')
+  <= 70 * pages('SELECT id FROM many_69 ORDER BY v <-> ''[1,1]'' LIMIT 1') AS opened_once;
+SELECT id FROM many ORDER BY v <-> '[345,1]' LIMIT 3;
+DROP TABLE many;
+DROP FUNCTION pages;
 RESET enable_seqscan;
 DROP TABLE parted, parted_5;
 SET client_min_messages = warning;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -49,7 +50,9 @@ struct MemoryIndex::Impl : index::SegmentReader {
         random(o.seed) {}
 
   const float* vector(size_t row) const { return vectors.data() + row * dim; }
+  bool IsOutlier(size_t row) const;
 
+  void FindOutliers();
   void MakeSpace();
   Result<index::Centroids> TrainCentroids(std::span<const uint32_t> sample) const;
   std::vector<uint32_t> AssignRows(const index::Centroids& centroids,
@@ -80,6 +83,7 @@ struct MemoryIndex::Impl : index::SegmentReader {
   quant::CodeLayout layout;
   SplitMix64 random;
 
+  float norm_sq_limit = 0;  // of rows that train and ask
   std::unique_ptr<index::Space> space;
   std::vector<AlignedBuffer<uint8_t>> objects;
   AlignedBuffer<uint8_t> image;
@@ -89,6 +93,18 @@ struct MemoryIndex::Impl : index::SegmentReader {
   std::vector<uint32_t> dead;  // bit per slot; empty: none
 };
 
+bool MemoryIndex::Impl::IsOutlier(size_t row) const {
+  return !(simd::Dot(vector(row), vector(row), dim) <= norm_sq_limit);
+}
+
+void MemoryIndex::Impl::FindOutliers() {
+  norm_sq_limit = std::numeric_limits<float>::infinity();
+  if (options.metric == Metric::kCosine) return;  // all are of one length
+  std::vector<float> norms_sq(rows);
+  for (size_t i = 0; i < rows; ++i) norms_sq[i] = simd::Dot(vector(i), vector(i), dim);
+  norm_sq_limit = index::SampledNormSqLimit(std::move(norms_sq));
+}
+
 void MemoryIndex::Impl::MakeSpace() {
   const quant::Rotation rotation = quant::Rotation::Random(dim, random.Next());
   space = std::make_unique<index::Space>(options.metric, rotation, std::span<const float>());
@@ -97,7 +113,7 @@ void MemoryIndex::Impl::MakeSpace() {
   size_t count = 0;
   const size_t step = std::max<size_t>(1, rows / kMeanRows);
   for (size_t i = 0; i < rows; i += step) {
-    if (!space->Data(vector(i), point.data())) continue;
+    if (IsOutlier(i) || !space->Data(vector(i), point.data())) continue;
     for (uint32_t j = 0; j < layout.dim; ++j) sum[j] += point[j];
     ++count;
   }
@@ -110,7 +126,9 @@ void MemoryIndex::Impl::MakeSpace() {
 Result<index::Centroids> MemoryIndex::Impl::TrainCentroids(std::span<const uint32_t> sample) const {
   AlignedBuffer<float> points(sample.size() * layout.dim);
   size_t n = 0;
-  for (uint32_t row : sample) n += space->Data(vector(row), points.data() + n * layout.dim);
+  for (uint32_t row : sample) {
+    if (!IsOutlier(row)) n += space->Data(vector(row), points.data() + n * layout.dim);
+  }
   index::TrainOptions train;
   train.lists = options.lists > 0 ? options.lists : index::AutomaticLists(rows);
   train.seed = options.seed;
@@ -184,7 +202,7 @@ Status MemoryIndex::Impl::EncodeLists(const index::Centroids& centroids,
         row_of_slot.push_back(row);
       }
       row_of_slot.resize((row_of_slot.size() + 31) / 32 * 32, UINT32_MAX);
-      radius[list] = n > 0 ? static_cast<float>(std::sqrt(sum_sq / n)) : 0;
+      radius[list] = index::ListRadius(sum_sq, n);
       for (uint32_t i = 0; i < n; i += 32) {
         quant::PackBlock(layout, codes.data() + i * row_bytes, row_bytes,
                          std::min<size_t>(32, n - i), base + a + i / 32 * layout.block_bytes());
@@ -211,6 +229,7 @@ Status MemoryIndex::Impl::EncodeLists(const index::Centroids& centroids,
 }
 
 Status MemoryIndex::Impl::Build() {
+  FindOutliers();
   MakeSpace();
   std::vector<uint32_t> ids(rows);
   std::iota(ids.begin(), ids.end(), 0u);
@@ -224,10 +243,11 @@ Status MemoryIndex::Impl::Build() {
   std::vector<float> queries;
   std::vector<uint64_t> query_ids;
   for (size_t i = rows - n_queries; i < rows; ++i) {
+    if (IsOutlier(ids[i])) continue;
     queries.insert(queries.end(), vector(ids[i]), vector(ids[i]) + dim);
     query_ids.push_back(ids[i]);
   }
-  index::Calibrator calibrator(*space, layout, queries, query_ids);
+  index::Calibrator calibrator(*space, layout, queries, query_ids, norm_sq_limit);
   const std::vector<uint32_t> labels = AssignRows(centroids, &calibrator);
   return EncodeLists(centroids, labels, &calibrator);
 }

@@ -84,15 +84,15 @@ bool ChunksCoverLists(std::span<const uint32_t> chunk_lists, uint64_t lists) {
 Status CheckContents(const RoutingContents& contents) {
   const uint64_t lists = contents.rows.size();
   if (!IsValidShape(ShapeOf(contents.header)))
-    return InvalidArgument("a routing object's header is out of range");
+    return Internal("a routing object's header is out of range");
   if (!IsValidCalibration(contents.calibration))
-    return InvalidArgument("a routing object's calibration is out of range");
+    return Internal("a routing object's calibration is out of range");
   if (lists == 0 || contents.centroids.size() != lists * contents.header.padded_dim ||
       contents.scale.size() != lists || contents.radius.size() != lists ||
       !ChunksCoverLists(contents.chunk_lists, lists))
-    return InvalidArgument("a routing object's arrays do not fit together");
+    return Internal("a routing object's arrays do not fit together");
   if (!AllInRange(contents.scale) || !AllInRange(contents.radius))
-    return InvalidArgument("a routing object's scale or radius is out of range");
+    return Internal("a routing object's scale or radius is out of range");
   const uint64_t bytes = kCentroidsOffset + contents.centroids.size() + 16 * lists + 128;
   if (bytes > kMaxRoutingBytes)
     return InvalidArgument(StrCat("a routing object is larger than ", kMaxRoutingBytes, " bytes"));

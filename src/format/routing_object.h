@@ -53,7 +53,8 @@ struct RoutingContents {
   std::span<const uint32_t> chunk_lists;
 };
 
-/// Errors: kInvalidArgument: a field out of range, spans that do not fit together, too large.
+/// Errors: kInternal: a field out of range, spans that do not fit together; kInvalidArgument: too
+/// large.
 Result<std::vector<uint8_t>> WriteRoutingObject(const RoutingContents& contents);
 
 /// A routing object as it was read: owns its small arrays; the centroids stay where they are in the

@@ -14,6 +14,7 @@ namespace vdb::index {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kLargest = std::numeric_limits<float>::max();
 
 // The rule is fitted at rank 10; the ranks beyond are what a search that misses some of the ten
 // finds instead.
@@ -41,6 +42,10 @@ constexpr size_t kStatisticQueries = 250;
 // under bounds that are wider than distances, and the calibration counts few queries.
 constexpr double kForetoldShare = 0.92;
 
+// A row far outside of the range of its list is encoded with an error factor of 3e38 and no
+// estimate (quant::Encoder). Others have smaller factors.
+constexpr float kErrorWithoutEstimate = 2.9e38f;
+
 constexpr uint64_t kRowsPerPoll = uint64_t{1} << 20;
 constexpr size_t kBestFirst = 12;
 
@@ -67,6 +72,10 @@ struct CalibrationQuery {
   }
 };
 
+bool HasEstimate(const simd::Survivor& survivor, float error) {
+  return error == 0 || survivor.estimate - survivor.lower_bound < kErrorWithoutEstimate * error;
+}
+
 float Quantile(std::vector<float>* values, double share) {
   const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(values->size())));
   const size_t index = std::clamp<size_t>(rank, 1, values->size()) - 1;
@@ -78,7 +87,8 @@ float Quantile(std::vector<float>* values, double share) {
 }  // namespace
 
 struct Calibrator::Impl {
-  Impl(const Space& s, quant::CodeLayout l) : space(s), layout(l) {}
+  Impl(const Space& s, quant::CodeLayout l, float limit)
+      : space(s), layout(l), norm_sq_limit(limit) {}
 
   void ScanList(const EncodedList& list, uint32_t number, const QueryTerms& terms,
                 CalibrationQuery* query);
@@ -110,6 +120,7 @@ struct Calibrator::Impl {
 
   const Space& space;
   quant::CodeLayout layout;
+  float norm_sq_limit;
   std::vector<float> vectors;  // L1 only: the queries as the user gave them
   std::vector<CalibrationQuery> queries;
   std::vector<float> radius;     // of each list
@@ -120,8 +131,8 @@ struct Calibrator::Impl {
 };
 
 Calibrator::Calibrator(const Space& space, quant::CodeLayout layout, std::span<const float> queries,
-                       std::span<const uint64_t> ids)
-    : impl_(std::make_unique<Impl>(space, layout)) {
+                       std::span<const uint64_t> ids, float norm_sq_limit)
+    : impl_(std::make_unique<Impl>(space, layout, norm_sq_limit)) {
   impl_->queries.reserve(ids.size());
   for (size_t i = 0; i < ids.size(); ++i) {
     impl_->queries.push_back({PreparedQuery(space, layout), ids[i], {}});
@@ -182,6 +193,9 @@ void Calibrator::Impl::ScanList(const EncodedList& list, uint32_t number, const 
   const size_t found =
       simd::ScanBlocks(query->prepared.scan(), list.blocks, blocks, list.rows, nullptr, terms.add,
                        terms.error, query->Bound(), survivors.data());
+  const float least = space.estimator() == quant::Estimator::kInnerProduct
+                          ? -std::sqrt(query->prepared.norm_sq()) * std::sqrt(norm_sq_limit)
+                          : -kInfinity;
   const auto begin = survivors.begin();
   if (found >= 2 * kBestFirst) {
     std::nth_element(begin, begin + kBestFirst, begin + static_cast<ptrdiff_t>(found),
@@ -192,11 +206,15 @@ void Calibrator::Impl::ScanList(const EncodedList& list, uint32_t number, const 
   for (size_t i = 0; i < found; ++i) {
     const simd::Survivor& s = survivors[i];
     if (!(s.lower_bound < query->Bound()) || list.ids[s.index] == query->id) continue;
+    if (!HasEstimate(s, terms.error)) continue;
     float value = s.estimate;
     if (layout.bits > 1) {
       const uint8_t* record = list.ex_records + s.index * layout.ex_record_bytes();
       value = query->prepared.ex_estimator()(record, s.ip, terms.add, terms.ex_error).value;
     }
+    // By inner product rows out of all proportion would be all queries' neighbours, and say nothing
+    // of what those that come after them need.
+    if (value < least) continue;
     query->Insert({value, 0, terms.add, number});
   }
 }
@@ -211,13 +229,18 @@ Calibrator::Impl::Distances Calibrator::Impl::DistancesOf(const CalibrationQuery
                                                           uint32_t list,
                                                           const Calibration& rule) const {
   const float extent = radius[list];
+  Distances out;
   if (space.estimator() == quant::Estimator::kInnerProduct) {
-    return {add, extent * std::sqrt(query.prepared.norm_sq()), kInfinity};
+    out = {add, extent * std::sqrt(query.prepared.norm_sq()), kInfinity};
+  } else {
+    const float square = std::max(add, 0.0f);
+    const float distance = std::sqrt(square);
+    out = {square + extent * extent, 2 * extent * std::max(distance, rule.near_ratio * extent),
+           extent > 0 ? distance / extent : kInfinity};
   }
-  const float square = std::max(add, 0.0f);
-  const float distance = std::sqrt(square);
-  return {square + extent * extent, 2 * extent * std::max(distance, rule.near_ratio * extent),
-          extent > 0 ? distance / extent : kInfinity};
+  // Searches scan a list first whose key is no number, with whatever theta.
+  if (!std::isfinite(out.mean) || !std::isfinite(out.spread)) return {-kLargest, 0, kInfinity};
+  return out;
 }
 
 void Calibrator::Impl::FitL1(Calibration* out) const {
@@ -225,7 +248,9 @@ void Calibrator::Impl::FitL1(Calibration* out) const {
   for (const CalibrationQuery& query : queries) {
     for (size_t i = 0; i < std::min(kRank, query.nearest.size()); ++i) {
       const Neighbour& neighbour = query.nearest[i];
-      if (neighbour.l2 > 0) ratios.push_back(neighbour.distance / neighbour.l2);
+      // Squares overflow before sums do.
+      if (neighbour.l2 > 0 && neighbour.l2 <= kLargest)
+        ratios.push_back(neighbour.distance / neighbour.l2);
     }
   }
   if (ratios.empty()) return;
@@ -370,7 +395,8 @@ void Calibrator::Impl::Measure(Calibration* out) const {
   out->mean_lists = static_cast<float>(lists / static_cast<double>(counts.size()));
   out->mean_rows = static_cast<float>(codes / static_cast<double>(counts.size()));
   out->p80_lists = Quantile(&counts, 0.8);
-  out->reach = Quantile(&reaches, 1 - kForetoldShare);
+  const float reach = Quantile(&reaches, 1 - kForetoldShare);
+  if (std::abs(reach) <= kLargestTheta) out->reach = reach;
 }
 
 Calibration Calibrator::Finish(float recall_target) const {

@@ -9,7 +9,10 @@
 /// search finds to be.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -19,6 +22,14 @@
 #include "index/space.h"
 
 namespace vdb::index {
+
+/// The radius that a list's key is made with: the root of the mean squared residual. Where squares
+/// overflowed the largest number there is, with which a list is looked at whatever the query is.
+inline float ListRadius(double residual_sq, uint32_t rows) {
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  const double radius = std::sqrt(residual_sq / std::max(rows, 1u));
+  return radius < kLargest ? static_cast<float>(radius) : kLargest;  // NaN, too
+}
 
 /// One finished list, as it goes to the chunk.
 struct EncodedList {
@@ -32,9 +43,10 @@ struct EncodedList {
 
 class Calibrator {
  public:
-  /// queries (n, dim) as the user gave them, ids (n,): the rows they are.
+  /// queries (n, dim) as the user gave them, ids (n,): the rows they are; norm_sq_limit as
+  /// SampledNormSqLimit has it.
   Calibrator(const Space& space, quant::CodeLayout layout, std::span<const float> queries,
-             std::span<const uint64_t> ids);
+             std::span<const uint64_t> ids, float norm_sq_limit);
   ~Calibrator();
 
   /// L1 only: exact L1 truth, fed with each row (user's values) as it is assigned; lists by trained

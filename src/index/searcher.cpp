@@ -96,6 +96,7 @@ struct Searcher::Impl final : FramesAhead {
   std::vector<FoundRow> found;  // heap: exact, not handed out
   Candidate pending{};          // whose exact distance was asked for
   bool has_pending = false;
+  bool undirected = false;  // the query is a zero vector, under cosine
 
   float l1_ratio_low = 1, upper_scale = 1;
   size_t k = 1;               // of this round
@@ -117,6 +118,8 @@ void Searcher::Impl::Begin(std::span<const SegmentView> views, const float* vect
   routings.clear();
   for (const SegmentView& view : segments) routings.push_back(view.routing);
   query.Prepare(vector);
+  undirected = space.metric() == Metric::kCosine &&
+               std::all_of(vector, vector + space.dim(), [](float x) { return x == 0; });
   order.Begin(routings, query, space.estimator() == quant::Estimator::kInnerProduct,
               options.probes > 0);
   SetL1Ratio();
@@ -373,9 +376,9 @@ void Searcher::Impl::SetExact(double distance) {
   FoundRow result{distance, distance, pending.row, space.ToSearchUnits(distance, l1_ratio_low)};
   if (std::isnan(distance)) {
     // A zero query under cosine is as far from everything: all rows are NaN and may go out at once.
-    // Elsewhere NaN comes from overflow and goes out last.
+    // Otherwise NaN comes from overflow and goes out last.
     result.order = kInfinity;
-    result.units = space.metric() == Metric::kCosine ? -kInfinity : kInfinity;
+    result.units = undirected ? -kInfinity : kInfinity;
   }
   candidates.Settle(result.units);
   if (any_out && result.order < last_out) {
@@ -421,5 +424,6 @@ size_t Searcher::Upcoming(RowId* rows, size_t max) const {
 }
 
 const SearchStats& Searcher::stats() const { return impl_->stats; }
+size_t Searcher::delta_capacity() const { return impl_->parked.capacity(); }
 
 }  // namespace vdb::index

@@ -113,6 +113,8 @@ class Searcher {
   size_t Upcoming(RowId* rows, size_t max) const;
 
   const SearchStats& stats() const;
+  /// Rows of a delta that the buffers have room for. They stay as large as searches make them.
+  size_t delta_capacity() const;
 
  private:
   struct Impl;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "simd/distance.h"
@@ -15,21 +16,31 @@ Space::Space(Metric metric, quant::Rotation rotation, std::span<const float> mea
 
 namespace {
 
-// Rotation is linear, so a cosine vector is normalised after it: no copy of the input is needed.
-// False for a vector whose norm is zero (or has overflowed: infinity would divide to zero as well).
-bool Normalise(const float* vector, size_t dim, float* out, size_t padded_dim) {
-  float norm_sq = simd::Dot(vector, vector, dim);
-  float scale = 1 / std::sqrt(norm_sq);
-  if (!std::isfinite(scale) || scale == 0) {
-    // Squares out of the range of float: once more in double.
-    double sum = 0;
-    for (size_t i = 0; i < dim; ++i) sum += double{vector[i]} * vector[i];
-    if (!(sum > 0)) return false;
-    const double wide = 1 / std::sqrt(sum);
-    for (size_t i = 0; i < padded_dim; ++i) out[i] = static_cast<float>(out[i] * wide);
-    return true;
-  }
-  for (size_t i = 0; i < padded_dim; ++i) out[i] *= scale;
+// Rotates the vector divided by its largest component. False for a zero vector.
+bool RotateDivided(const quant::Rotation& rotation, const float* vector, float* norm_sq,
+                   float* out) {
+  const size_t dim = rotation.dim();
+  float divided[quant::kMaxDim];
+  float largest = 0;
+  for (size_t i = 0; i < dim; ++i) largest = std::max(largest, std::fabs(vector[i]));
+  if (!(largest > 0)) return false;
+  for (size_t i = 0; i < dim; ++i) divided[i] = vector[i] / largest;
+  rotation.Apply(divided, out);
+  *norm_sq = simd::Dot(divided, divided, dim);
+  return true;
+}
+
+// Rotates and normalises. Rotation is linear, so a vector is normalised after it: no copy of the
+// input is needed. False for a vector whose norm is zero.
+bool Normalise(const quant::Rotation& rotation, const float* vector, float* out) {
+  rotation.Apply(vector, out);
+  float norm_sq = simd::Dot(vector, vector, rotation.dim());
+  // Squares out of the range of float; components may have left it, too.
+  if (!(norm_sq >= std::numeric_limits<float>::min() && std::isfinite(norm_sq)) &&
+      !RotateDivided(rotation, vector, &norm_sq, out))
+    return false;
+  const float scale = 1 / std::sqrt(norm_sq);
+  for (size_t i = 0; i < rotation.padded_dim(); ++i) out[i] *= scale;
   return true;
 }
 
@@ -37,8 +48,9 @@ bool Normalise(const float* vector, size_t dim, float* out, size_t padded_dim) {
 
 bool Space::Data(const float* vector, float* out) const {
   const size_t padded = padded_dim();
-  rotation_.Apply(vector, out);
-  if (metric_ == Metric::kCosine && !Normalise(vector, dim(), out, padded)) {
+  if (metric_ != Metric::kCosine) {
+    rotation_.Apply(vector, out);
+  } else if (!Normalise(rotation_, vector, out)) {
     std::fill_n(out, padded, 0.0f);
     return false;
   }
@@ -49,12 +61,13 @@ bool Space::Data(const float* vector, float* out) const {
 
 float Space::Query(const float* vector, float* out) const {
   const size_t padded = padded_dim();
-  rotation_.Apply(vector, out);
   const float* mean = mean_.data();
-  if (metric_ == Metric::kInnerProduct) return -simd::Dot(out, mean, padded);
-  if (metric_ == Metric::kCosine && !Normalise(vector, dim(), out, padded)) {
+  if (metric_ != Metric::kCosine) {
+    rotation_.Apply(vector, out);
+  } else if (!Normalise(rotation_, vector, out)) {
     std::fill_n(out, padded, 0.0f);
   }
+  if (metric_ == Metric::kInnerProduct) return -simd::Dot(out, mean, padded);
   for (size_t i = 0; i < padded; ++i) out[i] -= mean[i];
   return 0;
 }

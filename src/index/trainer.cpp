@@ -21,6 +21,14 @@ constexpr size_t kUpperPointsPerCell = 256;
 constexpr uint32_t kMinFullPasses = 2;
 constexpr double kFullPassWork = 5e10;
 
+// Sums over the squares of longer vectors leave the range of float, and with them centroids and
+// radii.
+constexpr float kMaxSampledNormSq = 1e36f;
+// Of the vectors that are not zero nine in ten are no longer than a thousandth of the limit: real
+// sets are far from it, and at it a mean still leaves them some digits.
+constexpr double kProportionateShare = 0.9;
+constexpr float kProportionSq = 1e6f;
+
 struct Trained {
   AlignedBuffer<float> centroids;  // (k, dim)
   std::vector<uint32_t> cells;     // (k,) upper-level cell of each
@@ -111,6 +119,15 @@ Centroids Quantise(const PointsView& rows, std::span<const uint32_t> order) {
 }
 
 }  // namespace
+
+float SampledNormSqLimit(std::vector<float> norms_sq) {
+  std::erase_if(norms_sq, [](float norm_sq) { return !(norm_sq > 0); });
+  if (norms_sq.empty()) return kMaxSampledNormSq;
+  const auto nth = norms_sq.begin() + static_cast<ptrdiff_t>(kProportionateShare *
+                                                             static_cast<double>(norms_sq.size()));
+  std::nth_element(norms_sq.begin(), nth, norms_sq.end());
+  return std::min(kMaxSampledNormSq, kProportionSq * *nth);
+}
 
 uint32_t AutomaticLists(uint64_t rows) {
   return static_cast<uint32_t>(

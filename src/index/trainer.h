@@ -17,6 +17,11 @@
 
 namespace vdb::index {
 
+/// Squared norm up to which rows (the user's values) are taken for means, training and calibration,
+/// given those of a sample. Longer ones, a few rows out of all proportion, are indexed as well, but
+/// would leave no precision to the others.
+float SampledNormSqLimit(std::vector<float> norms_sq);
+
 struct TrainOptions {
   uint32_t lists = 0;  // > 0; fewer come out when the sample has fewer distinct points
   uint64_t seed = 1;

@@ -108,6 +108,25 @@ is($node->safe_psql('third', q{SET enable_seqscan = off; SET vdb.probes = 100000
 is($node->safe_psql('third', 'SELECT count(*) FROM vdb.master_key'), '2',
 	'rotation without a setting generates a key');
 
+# A table that is nearly full takes no more, and everything goes on.
+$node->safe_psql('third', q{INSERT INTO vdb.master_key
+	SELECT 'filler' || i, decode(md5(i::text) || md5('x' || i), 'hex'), '2000-01-01' FROM generate_series(1, 1020) i});
+my $third = q{SET enable_seqscan = off; SET vdb.probes = 1000000; SELECT v FROM t ORDER BY v <-> '[77,-77]' LIMIT 1};
+is($node->safe_psql('third', 'SELECT count(*) FROM vdb.rotate_master_key()'), '0', 'the last row that fits');
+($code, $out, $err) = $node->psql('third', "\\set VERBOSITY verbose\nSELECT vdb.rotate_master_key()");
+like($err, qr/ERROR:  54000: table "vdb\.master_key" has too many rows\nDETAIL:  .*1023.*\nHINT:  Delete the rows that no index names/,
+	'one more is refused');
+is($node->safe_psql('third', 'SELECT count(*) FROM vdb.master_key'), '1023', 'before it is there');
+$node->restart;    # nothing is in the cache
+is($node->safe_psql('third', $third), '[77,-77]', 'a session that reads all of them searches');
+$node->safe_psql('third', q{INSERT INTO vdb.master_key SELECT 'more' || i, decode(repeat('00', 32), 'hex'), '1999-01-01' FROM generate_series(1, 2) i});
+$node->restart;
+($code, $out, $err) = $node->psql('third', $third);
+like($err, qr/too many rows/, 'what cannot be read is not called malformed');
+$node->safe_psql('third', q{DELETE FROM vdb.master_key WHERE id NOT IN (SELECT master_key_id FROM vdb.stat_index)});
+is($node->safe_psql('third', 'SELECT count(*) FROM vdb.rotate_master_key()'), '0', 'rows that no index names can go');
+is($node->safe_psql('third', $third), '[77,-77]', 'the index is under the new key');
+
 # A file; rotation from the generated key.
 write_keys("a:$key_a");
 configure(master_key_file => $file);

@@ -121,7 +121,7 @@ TEST(Calibrator, LeavesTheQueryItselfOut) {
   const EncodedList list{codes.data(), 1, 1, 1, block.data(), row.data() + layout.first_bytes(),
                          &id};
   for (const uint64_t query_id : {uint64_t{42}, uint64_t{43}}) {
-    Calibrator calibrator(space, layout, {base.row(0), 64}, {&query_id, 1});
+    Calibrator calibrator(space, layout, {base.row(0), 64}, {&query_id, 1}, 1e36f);
     ASSERT_TRUE(calibrator.AddList(list, {}).ok());
     EXPECT_EQ(calibrator.Finish(.95f).queries, query_id == 42 ? 0u : 1u);
   }

@@ -2,6 +2,9 @@
 /// which asks for the ten nearest of rows of the table.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <tuple>
+
 #include "engine/memory_index.h"
 #include "index/searcher.h"
 #include "index_samples.h"
@@ -155,6 +158,69 @@ TEST(FarRows, DoNotHideTheOthersOfTheirList) {
     }
   }
 }
+
+// Rows whose squares, or whose rotation, leave the range of float: they have no estimates, and must
+// spoil neither means and centroids nor what was calibrated for the others.
+class HugeRows : public ::testing::TestWithParam<std::tuple<Metric, uint32_t>> {};
+
+TEST_P(HugeRows, LeaveTheOthersToBeFound) {
+  const auto [metric, bits] = GetParam();
+  constexpr uint32_t kFewDim = 16, kOrdinary = 3000;
+  Matrix all = testing::Clustered(kOrdinary + 60, kFewDim, 30, 31);
+  Matrix queries{kFewDim, {all.row(kOrdinary), all.row(kOrdinary) + size_t{60} * kFewDim}};
+  all.values.resize(size_t{kOrdinary} * kFewDim);
+  for (const bool one : {true, false}) {
+    Matrix base = all;
+    // One row of 3e38, or twenty up to 1e19.
+    if (one) base.values.insert(base.values.end(), kFewDim, 3e38f);
+    for (int i = 0; !one && i < 20; ++i) {
+      for (uint32_t j = 0; j < kFewDim; ++j)
+        base.values.push_back(all.row(i)[j] * std::pow(10.0f, .95f * static_cast<float>(i + 1)));
+    }
+    engine::MemoryIndexOptions options;
+    options.metric = metric;
+    options.code_bits = bits;
+    const MemoryIndex index = BuildIndex(base, options);
+    const Calibration& c = index.routing().calibration;
+    EXPECT_GE(c.queries, 900u);
+    EXPECT_GE(c.theta, 0);
+    EXPECT_GE(c.near_ratio, 0);
+    EXPECT_GT(c.l1_ratio_low, 0);
+    for (const float value : {c.theta, c.near_ratio, c.l1_ratio_low, c.l1_ratio_high, c.reach,
+                              c.mean_lists, c.p80_lists, c.mean_rows})
+      EXPECT_TRUE(std::isfinite(value)) << value;
+    EXPECT_GE(c.measured_recall, .9);
+    for (uint32_t list = 0; list < index.routing().n_lists; ++list) {
+      EXPECT_TRUE(std::isfinite(index.routing().radius[list]));
+      EXPECT_TRUE(std::isfinite(index.routing().scale[list]));
+    }
+    // The one's list is always scanned; with twenty all ten may be.
+    EXPECT_LT(c.mean_rows, kOrdinary * (one ? .75 : 1.));
+    EXPECT_GE(Recall(index, base, queries, 60, 1, 40), .93);
+    // The huge rows, asked for.
+    if (metric == Metric::kL2 || metric == Metric::kL1) {
+      Searcher searcher(index.space(), index.layout());
+      std::vector<MemoryIndex::Hit> hits;
+      for (uint32_t row = kOrdinary; row < base.rows(); ++row) {
+        ASSERT_TRUE(index.Search(&searcher, base.row(row), 1, {}, &hits).ok());
+        ASSERT_EQ(hits.size(), 1u);
+        EXPECT_EQ(hits[0].row, row);
+      }
+    }
+    // Every row comes in the end.
+    Searcher searcher(index.space(), index.layout());
+    std::vector<MemoryIndex::Hit> hits;
+    SearchOptions relaxed;
+    relaxed.relaxed_order = true;
+    ASSERT_TRUE(index.Search(&searcher, queries.row(0), base.rows(), relaxed, &hits).ok());
+    EXPECT_EQ(hits.size(), base.rows());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Metrics, HugeRows,
+                         ::testing::Combine(::testing::Values(Metric::kL2, Metric::kInnerProduct,
+                                                              Metric::kCosine, Metric::kL1),
+                                            ::testing::Values(1u, 5u)));
 
 }  // namespace
 }  // namespace vdb::index

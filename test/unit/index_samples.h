@@ -91,7 +91,11 @@ std::vector<engine::MemoryIndex::Hit> BruteForce(const engine::MemoryIndex& inde
   }
   k = std::min(k, all.size());
   std::partial_sort(all.begin(), all.begin() + static_cast<ptrdiff_t>(k), all.end(),
-                    [](const auto& a, const auto& b) { return a.distance < b.distance; });
+                    [](const auto& a, const auto& b) {
+                      // As SQL sorts: what is no number comes last.
+                      return std::isnan(b.distance) ? !std::isnan(a.distance)
+                                                    : a.distance < b.distance;
+                    });
   all.resize(k);
   return all;
 }

@@ -389,6 +389,20 @@ TEST(Searcher, SearchesDeltaAlone) {
   }
 }
 
+// By that an idle searcher is judged, whose last search need not be the one that made it large.
+TEST(Searcher, SaysHowLargeADeltaHasMadeIt) {
+  const Matrix base = Clustered(2000, 64, 10, kSeed);
+  const MemoryIndex index = BuildIndex(base, {});
+  const Delta delta(index, base);
+  Searcher searcher(index.space(), index.layout());
+  EXPECT_EQ(searcher.delta_capacity(), 0u);
+  searcher.Begin({}, base.row(0), {});
+  delta.AddTo(&searcher);
+  EXPECT_GE(searcher.delta_capacity(), 2000u);
+  searcher.Begin({}, base.row(0), {});
+  EXPECT_GE(searcher.delta_capacity(), 2000u);
+}
+
 TEST(Searcher, MergesDeltaAndSegment) {
   const Matrix base = Clustered(2000, 96, 10, kSeed);
   const Matrix fresh = Clustered(300, 96, 10, kSeed + 5);

@@ -77,7 +77,7 @@ TEST_F(SpaceTest, KnowsZeroVectorsUnderCosine) {
   space.Query(zero.data(), out.data());
   for (size_t i = 0; i < out.size(); ++i) EXPECT_EQ(out[i], -.25f);
   // Squares below and above the range of float are no zeros.
-  for (const float scale : {1e-25f, 1e25f}) {
+  for (const float scale : {1e-42f, 1e-25f, 1e25f, 3e38f}) {
     std::vector<float> vector(kDim, scale);
     EXPECT_TRUE(space.Data(vector.data(), out.data())) << scale;
     double norm = 0;

@@ -308,7 +308,7 @@ void Builder::BuildSegment(const index::Space& space, Sample sample) {
   }
   index::Calibrator calibrator(
       space, layout_, std::span<const float>(queries, n_queries * meta_.dim),
-      std::span<const uint64_t>(sample.tids.data() + first_query, n_queries));
+      std::span<const uint64_t>(sample.tids.data() + first_query, n_queries), sample.norm_sq_limit);
   // In place: the sample is what a build with many dimensions has the least room for.
   AlignedBuffer<float> point(layout_.dim);
   for (size_t i = 0; i < n_train; i++) {

@@ -16,18 +16,41 @@ namespace vdb::pg {
 
 namespace {
 
-// A backend that visits many indexes forgets the ones it opened first.
-constexpr size_t kMaxOpened = 64;
+// A backend that visits more indexes forgets the ones that it has not used for longest. Enough for
+// a table of many partitions: some kilobytes each, and their idle searchers.
+constexpr size_t kMaxOpened = 1024;
 // Idle searchers kept an index: nested loops rarely run more scans of one index at once.
 constexpr size_t kMaxIdleSearchers = 4;
-// Rows that a searcher may have looked at in its last search to be kept: some megabytes.
+// Of all indexes together: each has buffers of up to some megabytes.
+constexpr size_t kMaxIdleSearchersInAll = 256;
+// Rows that a searcher may have looked at in its last search, and rows of the delta that it may
+// have room for, to be kept: some megabytes.
 constexpr uint64_t kMaxIdleSurvivors = 100000;
+constexpr size_t kMaxIdleDeltaRows = 100000;
 
-using Registry = std::unordered_map<Oid, std::shared_ptr<OpenedIndex>>;
+size_t idle_searchers = 0;  // of all indexes
+
+struct Registered {
+  std::shared_ptr<OpenedIndex> index;
+  uint64_t used;  // when: a count of uses
+};
+
+using Registry = std::unordered_map<Oid, Registered>;
 
 Registry& OpenedIndexes() {
   static Registry& registry = *new Registry;
   return registry;
+}
+
+/// Makes room for one more. What a scan holds is not forgotten: another scan would open it again.
+void ForgetLeastRecentlyUsed(Registry* registry) {
+  if (registry->size() < kMaxOpened) return;
+  auto oldest = registry->end();
+  for (auto it = registry->begin(); it != registry->end(); ++it) {
+    if (it->second.index.use_count() > 1) continue;
+    if (oldest == registry->end() || it->second.used < oldest->second.used) oldest = it;
+  }
+  if (oldest != registry->end()) registry->erase(oldest);
 }
 
 void ForgetRelation(Datum, Oid relation) {
@@ -73,14 +96,16 @@ std::shared_ptr<OpenedIndex> OpenedIndex::Get(Relation index, const MetaPage& me
   }();
   (void)registered;
   Registry& registry = OpenedIndexes();
+  static uint64_t uses = 0;
   const Oid oid = RelationGetRelid(index);
   if (auto found = registry.find(oid); found != registry.end()) {
-    if (found->second->Describes(index, meta)) return found->second;
+    found->second.used = ++uses;
+    if (found->second.index->Describes(index, meta)) return found->second.index;
     registry.erase(found);
   }
   std::shared_ptr<OpenedIndex> opened(new OpenedIndex(index, meta));
-  if (registry.size() >= kMaxOpened) registry.clear();
-  registry[oid] = opened;
+  ForgetLeastRecentlyUsed(&registry);
+  registry[oid] = {opened, ++uses};
   return opened;
 }
 
@@ -218,12 +243,18 @@ std::unique_ptr<index::Searcher> OpenedIndex::TakeSearcher() {
   if (idle_.empty()) return std::make_unique<index::Searcher>(*space_, layout_);
   std::unique_ptr<index::Searcher> searcher = std::move(idle_.back());
   idle_.pop_back();
+  --idle_searchers;
   return searcher;
 }
 
+OpenedIndex::~OpenedIndex() { idle_searchers -= idle_.size(); }
+
 void OpenedIndex::ReturnSearcher(std::unique_ptr<index::Searcher> searcher) {
-  if (idle_.size() < kMaxIdleSearchers && searcher->stats().survivors <= kMaxIdleSurvivors) {
+  if (idle_.size() < kMaxIdleSearchers && idle_searchers < kMaxIdleSearchersInAll &&
+      searcher->stats().survivors <= kMaxIdleSurvivors &&
+      searcher->delta_capacity() <= kMaxIdleDeltaRows) {
     idle_.push_back(std::move(searcher));
+    ++idle_searchers;
   }
 }
 

@@ -49,6 +49,10 @@ class OpenedIndex {
   /// The index as the metapage describes it now. Throws.
   static std::shared_ptr<OpenedIndex> Get(Relation index, const MetaPage& meta);
 
+  OpenedIndex(const OpenedIndex&) = delete;
+  OpenedIndex& operator=(const OpenedIndex&) = delete;
+  ~OpenedIndex();
+
   const MetaPage& meta() const { return meta_; }
   const index::Space& space() const { return *space_; }
   const quant::CodeLayout& layout() const { return layout_; }

@@ -1,5 +1,8 @@
 #include "pg/am/sample.h"
 
+#include <limits>
+
+#include "index/trainer.h"
 #include "pg/am/delta.h"
 #include "pg/guard.h"
 #include "simd/distance.h"
@@ -7,10 +10,6 @@
 namespace vdb::pg {
 
 namespace {
-
-// Longer vectors are indexed but not sampled: sums over their squares leave the range of float, and
-// with them centroids and radii.
-constexpr float kMaxSampledNormSq = 1e36f;
 
 struct SampleState {
   const OpclassInfo* opclass;
@@ -47,15 +46,32 @@ void SampleRow(Relation, ItemPointer tid, Datum* values, bool* isnull, bool, voi
     if (place < state->capacity) {
       float* target = state->vectors + place * state->stride;
       const float* floats = AsFloats(elements, target);
-      if (simd::Dot(floats, floats, state->dim) < kMaxSampledNormSq) {
-        if (floats != target) std::memcpy(target, floats, sizeof(float) * state->dim);
-        state->tids[place] = PackTid(*tid);
-        if (place == state->kept) state->kept++;
-      }
+      if (floats != target) std::memcpy(target, floats, sizeof(float) * state->dim);
+      state->tids[place] = PackTid(*tid);
+      if (place == state->kept) state->kept++;
     }
   }
   MemoryContextSwitchTo(old);
   MemoryContextReset(state->row_memory);
+}
+
+/// Removes what is too long to be sampled. Under cosine all are of one length.
+void RemoveOutliers(uint32_t dim, Sample* sample) {
+  std::vector<float> norms_sq(sample->size());
+  for (size_t i = 0; i < norms_sq.size(); i++) {
+    norms_sq[i] = simd::Dot(sample->row(i), sample->row(i), dim);
+  }
+  sample->norm_sq_limit = index::SampledNormSqLimit(norms_sq);
+  size_t kept = 0;
+  for (size_t i = 0; i < norms_sq.size(); i++) {
+    if (norms_sq[i] > sample->norm_sq_limit) continue;
+    if (kept != i) {
+      std::memcpy(sample->row(kept), sample->row(i), sizeof(float) * dim);
+      sample->tids[kept] = sample->tids[i];
+    }
+    kept++;
+  }
+  sample->tids.resize(kept);
 }
 
 }  // namespace
@@ -80,6 +96,8 @@ Sample SampleTable(Relation heap, Relation index, IndexInfo* info, const Opclass
   });
   sample.rows = state.rows;
   sample.tids.resize(state.kept);
+  sample.norm_sq_limit = std::numeric_limits<float>::infinity();
+  if (opclass.metric != Metric::kCosine) RemoveOutliers(dim, &sample);
   return sample;
 }
 

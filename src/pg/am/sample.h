@@ -17,6 +17,7 @@ struct Sample {
   size_t stride = 0;             // floats from one row to the next: room to transform it in place
   AlignedBuffer<float> vectors;  // (n, stride), the user's values
   std::vector<uint64_t> tids;    // (n,) packed
+  float norm_sq_limit = 0;       // longer rows were left out; infinity under cosine
 
   size_t size() const { return tids.size(); }
   float* row(size_t i) { return vectors.data() + i * stride; }

@@ -1,9 +1,9 @@
 #include "pg/am/segment_writer.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
+#include "base/strcat.h"
 #include "crypto/hash.h"
 #include "format/geometry.h"
 #include "format/routing_object.h"
@@ -114,9 +114,7 @@ void SegmentWriter::FinishList() {
 
   const int8_t* centroid = centroids_.codes.data() + size_t{trained_list_} * centroids_.dim;
   const float scale = centroids_.scale[trained_list_];
-  // Squares that overflow: the list has to be looked at whatever the query is.
-  const float radius = std::min(static_cast<float>(std::sqrt(residual_sq_ / rows)),
-                                std::numeric_limits<float>::max());
+  const float radius = index::ListRadius(residual_sq_, rows);
   const bool fragment = next_calibrated_ > trained_list_;
   if (calibrator_ != nullptr && !(fragment && shape_.metric == Metric::kL1)) {
     SkipLists(trained_list_);
@@ -251,7 +249,10 @@ SegmentEntry SegmentWriter::Finish() {
   contents.rows = entry_.list_rows;
   contents.chunk_lists = chunk_lists_;
   Result<std::vector<uint8_t>> plain = format::WriteRoutingObject(contents);
-  ThrowIfError(plain.status());
+  if (!plain.ok()) {
+    ThrowIfError(Status(plain.status().code(), StrCat("index \"", RelationGetRelationName(index_),
+                                                      "\": ", plain.status().message())));
+  }
   entry_.routing = {};
   WriteObject(*plain, &entry_.routing);
 

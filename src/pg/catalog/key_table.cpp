@@ -59,19 +59,40 @@ bool ReadRow(HeapTuple tuple, TupleDesc descriptor, Row* row) {
   return true;
 }
 
+// One less than can be read, should two sessions insert at a time.
+constexpr size_t kMaxRows = crypto::kMaxRingKeys - 1;
+
+void RaiseTooManyRows() {
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+       errmsg("table \"vdb.master_key\" has too many rows"),
+       errdetail("It can hold %zu generated master keys.", kMaxRows),
+       errhint("Delete the rows that no index names in \"vdb.stat_index\".\"master_key_id\" and "
+               "no backup needs.")));
+}
+
 void ReadRows(Rows* rows) {
   Relation table = OpenOwnTable(kTable, AccessShareLock);
   // A fresh snapshot, whatever the transaction's isolation: a key may have come since it began.
   SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
   while (HeapTuple tuple = systable_getnext(scan)) {
-    if (rows->size == rows->rows.size() ||
-        !ReadRow(tuple, RelationGetDescr(table), &rows->rows[rows->size]))
+    if (rows->size == rows->rows.size()) RaiseTooManyRows();
+    if (!ReadRow(tuple, RelationGetDescr(table), &rows->rows[rows->size]))
       ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-                      errmsg("table \"vdb.master_key\" has a malformed row, or too many")));
+                      errmsg("table \"vdb.master_key\" has a malformed row")));
     rows->size++;
   }
   systable_endscan(scan);
   table_close(table, AccessShareLock);
+}
+
+size_t CountRows(Relation table) {
+  size_t rows = 0;
+  SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
+  while (systable_getnext(scan) != nullptr) rows++;
+  systable_endscan(scan);
+  return rows;
 }
 
 void InsertRow(const Row& row) {
@@ -79,6 +100,8 @@ void InsertRow(const Row& row) {
     ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
                     errmsg("cannot generate a master key during recovery")));
   Relation table = OpenOwnTable(kTable, RowExclusiveLock);
+  // Before the table has more than can be read, with which no encrypted index could be opened.
+  if (CountRows(table) >= kMaxRows) RaiseTooManyRows();
   auto* const key = static_cast<bytea*>(palloc(VARHDRSZ + crypto::kKeyBytes));
   SET_VARSIZE(key, VARHDRSZ + crypto::kKeyBytes);
   std::memcpy(VARDATA(key), row.key, crypto::kKeyBytes);
@@ -108,6 +131,8 @@ void AddGeneratedKeys(crypto::KeyRing* ring) {
   });
   for (auto row = found.rows.begin(); row != end; ++row) {
     if (ring->Find(row->id) != nullptr) continue;
+    // Settings have keys as well: the oldest rows are left out.
+    if (ring->size() == crypto::kMaxRingKeys) break;
     ThrowIfError(ring->Add(row->id, crypto::SecretKey(row->key)));
   }
 }
