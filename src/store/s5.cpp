@@ -105,10 +105,8 @@ S5Store::S5Store(S5Options options, std::string url)
 }
 
 ObjectStore::Capabilities S5Store::capabilities() const {
-  return {.list = false,
-          .tells_absence = false,
-          .records = options_.keys != nullptr,
-          .version = true};
+  return {
+      .list = false, .tells_absence = false, .records = options_.keys != nullptr, .version = true};
 }
 
 Status S5Store::CheckObject(const ObjectRef& /*ref*/) const { return {}; }
