@@ -51,7 +51,7 @@ foreach my $case (sort keys %expected)
 }
 
 # Code's numbers, in its order.
-my @states = qw(22023 XX002 08006 53200 53100 0A000 42501 58P01 F0000 57014 XX000);
+my @states = qw(22023 XX002 08006 08006 53200 53100 0A000 42501 58P01 F0000 57014 XX000);
 foreach my $code (1 .. @states)
 {
 	is($node->safe_psql('postgres', "SELECT outcome('SELECT guard_code($code)')"),

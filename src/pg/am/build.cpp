@@ -68,10 +68,11 @@ bool WasMirrored(Relation index) {
 MetaPage NewMeta(Relation index, const OpclassInfo& opclass) {
   const int32 dim = TupleDescAttr(RelationGetDescr(index), 0)->atttypmod;
   if (dim < 1) {
-    ereport(ERROR,
-            (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("column does not have dimensions"),
-             errhint("Give it some, as in ALTER TABLE ... ALTER COLUMN ... TYPE vector(3), or index "
-                     "an expression, as in ((embedding::vector(3))).")));
+    ereport(
+        ERROR,
+        (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("column does not have dimensions"),
+         errhint("Give it some, as in ALTER TABLE ... ALTER COLUMN ... TYPE vector(3), or index "
+                 "an expression, as in ((embedding::vector(3))).")));
   }
   const IndexOptions options = OptionsOf(index);
   MetaPage meta = {};

@@ -84,10 +84,9 @@ extern "C" void vdb_am_costestimate(PlannerInfo* root, IndexPath* path, double l
   const double tuples = std::max(1.0, path->indexinfo->tuples);
   const RelOptInfo* table = path->indexinfo->rel;
   const double pages_a_row = std::min(1.0, table->pages / std::max(1.0, table->tuples));
-  const double row_cost =
-      exact_cost + 2 * code_cost +
-      std::max(kHeapReadFactor * costs.spc_random_page_cost * pages_a_row,
-               kOperatorsPerRow * cpu_operator_cost);
+  const double row_cost = exact_cost + 2 * code_cost +
+                          std::max(kHeapReadFactor * costs.spc_random_page_cost * pages_a_row,
+                                   kOperatorsPerRow * cpu_operator_cost);
   *total_cost = *startup_cost + tuples * row_cost;
   *selectivity = 1;
   *correlation = 0;
