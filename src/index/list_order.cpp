@@ -100,9 +100,8 @@ bool ListOrder::Refill(float limit) {
   return !batch_.empty();
 }
 
-float ListOrder::Foretell() const {
+float ListOrder::Foretell() {
   float least = kInfinity;
-  AlignedBuffer<float> keys, minima;
   simd::ListKeyQuery query = query_;
   query.near_ratio = kReachNearRatio;
   query.without_radii = false;
@@ -112,13 +111,14 @@ float ListOrder::Foretell() const {
     query.theta = routing.calibration.reach;
     if (routing.calibration.queries == 0 || query.theta == 0) return kInfinity;
     const size_t groups = (routing.n_lists + kGroup - 1) / kGroup;
-    EnsureSize(&keys, groups * kGroup);
-    EnsureSize(&minima, groups);
+    EnsureSize(&reach_keys_, groups * kGroup);
+    EnsureSize(&reach_minima_, groups);
     simd::ListKeys(query, products_.data() + first_[s], routing.scale, routing.norm_sq,
-                   routing.radius, routing.n_lists, keys.data(), minima.data());
+                   routing.radius, routing.n_lists, reach_keys_.data(), reach_minima_.data());
     for (uint32_t list = 0; list < routing.n_lists; ++list) {
-      const bool tells = routing.lists[list].rows > 0 && (query.by_product || keys[list] > 0);
-      if (tells) least = std::min(least, keys[list]);
+      const bool tells =
+          routing.lists[list].rows > 0 && (query.by_product || reach_keys_[list] > 0);
+      if (tells) least = std::min(least, reach_keys_[list]);
     }
   }
   return least;

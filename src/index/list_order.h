@@ -42,7 +42,7 @@ class ListOrder {
 
   /// How far the search will look, as lists let foresee: the least of their keys by the rule of
   /// Calibration::reach. Infinity where a segment has none.
-  float Foretell() const;
+  float Foretell();
 
   /// Replaces *lists by the `n` with the smallest keys, as far as those are under `limit`, in order
   /// of their keys.
@@ -62,7 +62,8 @@ class ListOrder {
   std::vector<uint32_t> first_;  // of each segment: its first number
   AlignedBuffer<int32_t> products_;
   AlignedBuffer<float> keys_;
-  AlignedBuffer<float> minima_;  // of each group of 16
+  AlignedBuffer<float> minima_;                     // of each group of 16
+  AlignedBuffer<float> reach_keys_, reach_minima_;  // Foretell's, likewise
   uint32_t groups_ = 0;
   uint32_t batch_groups_ = 0;
   float done_ = 0;  // keys up to here have been in a batch
