@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/strcat.h"
 #include "store/object_store.h"
@@ -299,12 +300,10 @@ Result<StoreConfig> ParseStoreConfig(std::span<const Option> options, bool allow
     case StoreType::kS5:
       if (config.url.empty()) return Missing("url", *type);
       if (config.dialect != S5Dialect::kBridge) break;
-      for (const std::string_view name : {"redirect", "pin", "max_upload"}) {
-        const std::string_view* const value = Find(options, name);
-        if (value == nullptr || (name == "redirect" && !config.redirect) ||
-            (name == "pin" && !config.pin)) {
-          continue;
-        }
+      for (const auto& [name, wanted] :
+           {std::pair("redirect", config.redirect), std::pair("pin", config.pin),
+            std::pair("max_upload", Find(options, "max_upload") != nullptr)}) {
+        if (!wanted) continue;
         return InvalidArgument(StrCat("option \"", name, "\" is not for dialect \"bridge\""));
       }
       break;

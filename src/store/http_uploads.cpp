@@ -14,12 +14,6 @@ constexpr size_t kLeastInFlight = 3;
 // What took so small a part of its time went quickly.
 constexpr int64_t kQuickPart = 8;
 
-/// A sink that only waits for all.
-class AllOf final : public RangeSink {
- public:
-  Status Done(size_t) override { return {}; }
-};
-
 }  // namespace
 
 /// One object: sent, then read back.
@@ -79,7 +73,7 @@ class HttpUploads::Upload {
   std::optional<ExchangeRun> sending_;  // ends before what it runs
   std::vector<uint8_t> bytes_;          // that come back
   std::vector<RangeRequest> requests_;
-  AllOf sink_;
+  TakeAll sink_;
   std::optional<RangeBatch> reading_;  // ends before what it fills
 };
 

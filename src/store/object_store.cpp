@@ -18,11 +18,6 @@ Status BadName(std::string_view why) {
   return InvalidArgument(StrCat("invalid name of a stored object: ", why));
 }
 
-class TakeAll : public RangeSink {
- public:
-  Status Done(size_t /*index*/) override { return {}; }
-};
-
 }  // namespace
 
 Result<std::vector<UnfinishedUpload>> ObjectStore::ListUnfinished(std::string_view /*prefix*/,

@@ -55,6 +55,12 @@ class RangeSink {
   virtual Status Done(size_t index) = 0;
 };
 
+/// A sink that only waits for all.
+class TakeAll final : public RangeSink {
+ public:
+  Status Done(size_t /*index*/) override { return {}; }
+};
+
 /// The hash that makes a Digest: BLAKE3, which this layer does not know.
 using DigestFunction = Digest (*)(std::span<const uint8_t> bytes);
 

@@ -57,7 +57,6 @@ bool RangeBatch::Step() {
 }
 
 Status RangeBatch::Begin() {
-  begun_ = true;
   VDB_RETURN_IF_ERROR(CheckRanges(requests_));
   if (left_ == 0) return {};
   VDB_ASSIGN_OR_RETURN(driver_, context_->Driver());
@@ -65,7 +64,7 @@ Status RangeBatch::Begin() {
 }
 
 Result<bool> RangeBatch::Advance() {
-  if (!begun_) VDB_RETURN_IF_ERROR(Begin());
+  if (driver_ == nullptr) VDB_RETURN_IF_ERROR(Begin());
   VDB_RETURN_IF_ERROR(Land());
   if (left_ == 0) return true;
   if (deadline_.Expired()) {

@@ -100,12 +100,11 @@ class RangeBatch {
   Deadline deadline_;
   bool hedges_;
   Permission permission_;
-  HttpDriver* driver_ = nullptr;
+  HttpDriver* driver_ = nullptr;  // null: it has not begun
   std::deque<Fetch> fetches_;
   std::deque<Fetch*> waiting_;
   std::vector<Fetch*> flying_;
   size_t left_;
-  bool begun_ = false;
   bool ended_ = false;
   Status status_;
 };

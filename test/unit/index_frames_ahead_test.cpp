@@ -101,6 +101,18 @@ class FramesAheadTest : public ::testing::Test {
     }
   }
 
+  /// Of all queries, those that took one round. None may take more than two.
+  size_t InOneRound() {
+    size_t one = 0;
+    for (size_t q = 0; q < kQueries; ++q) {
+      FarReader reader(index_->view().reader);
+      Search(q, &reader, {});
+      EXPECT_LE(reader.rounds(), 2u) << q;
+      one += reader.rounds() == 1;
+    }
+    return one;
+  }
+
   Matrix base_, queries_;
   Routing routing_;
   std::unique_ptr<MemoryIndex> index_;
@@ -146,27 +158,13 @@ TEST_F(FramesAheadTest, NotMuchMoreThanTheSearchNeeds) {
 // Queries that are far from all rows, of which no row has said how far they look.
 TEST_F(FramesAheadTest, QueriesFromElsewhere) {
   for (float& value : queries_.values) value *= 2;
-  size_t one = 0;
-  for (size_t q = 0; q < kQueries; ++q) {
-    FarReader reader(index_->view().reader);
-    Search(q, &reader, {});
-    EXPECT_LE(reader.rounds(), 2u) << q;
-    one += reader.rounds() == 1;
-  }
-  EXPECT_GE(one, kQueries * 2 / 3);
+  EXPECT_GE(InOneRound(), kQueries * 2 / 3);
 }
 
 // As by a build that did not measure how far searches look.
 TEST_F(FramesAheadTest, ANumberOfListsWhereNothingIsForetold) {
   routing_.calibration.reach = 0;
-  size_t one = 0;
-  for (size_t q = 0; q < kQueries; ++q) {
-    FarReader reader(index_->view().reader);
-    Search(q, &reader, {});
-    EXPECT_LE(reader.rounds(), 2u) << q;
-    one += reader.rounds() == 1;
-  }
-  EXPECT_GE(one, kQueries * 4 / 5);
+  EXPECT_GE(InOneRound(), kQueries * 4 / 5);
 }
 
 TEST_F(FramesAheadTest, AFixedNumberOfProbesIsKnownBeforehand) {
@@ -185,14 +183,7 @@ TEST_F(FramesAheadTest, TheSecondAnswerHasAllThatIsLeft) {
   routing_.calibration.p80_lists = 2;
   for (const float reach : {.5f, 0.f}) {
     routing_.calibration.reach = reach;
-    size_t one = 0;
-    for (size_t q = 0; q < kQueries; ++q) {
-      FarReader reader(index_->view().reader);
-      Search(q, &reader, {});
-      EXPECT_LE(reader.rounds(), 2u) << q;
-      one += reader.rounds() == 1;
-    }
-    EXPECT_LT(one, kQueries / 2);
+    EXPECT_LT(InOneRound(), kQueries / 2);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/prefetch.h"
 #include "base/strcat.h"
 #include "pg/cache/local_pins.h"
 #include "pg/guard.h"
@@ -85,14 +86,14 @@ const uint8_t* FrameCache::TryPin(const Key& key, FrameKind kind, PinSet* pins) 
 // Bucket and header of a frame are cold as a rule, and the atomic add of a pin lets no later load
 // begin before it: asked for together, their cache misses overlap.
 void FrameCache::PrefetchHeaders(std::span<const FrameRequest> requests) const {
-  const pg_atomic_uint32* buckets[kHeadersAhead];
+  pg_atomic_uint32* buckets[kHeadersAhead];
   for (size_t i = 0; i < requests.size(); ++i) {
     const Key key = KeyOf(requests[i].object, requests[i].frame);
     buckets[i] = &arena_.buckets[key.hash & arena_.bucket_mask];
-    __builtin_prefetch(buckets[i]);
+    Prefetch(buckets[i], sizeof(*buckets[i]));
   }
   for (size_t i = 0; i < requests.size(); ++i) {
-    const uint32_t slot = pg_atomic_read_u32(const_cast<pg_atomic_uint32*>(buckets[i]));
+    const uint32_t slot = pg_atomic_read_u32(buckets[i]);
     if (slot != kNoSlot) __builtin_prefetch(&arena_.headers[slot], 1);
   }
 }

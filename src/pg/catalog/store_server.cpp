@@ -117,11 +117,16 @@ List* MappingOptions(Oid server, Oid role) {
   return list;
 }
 
+bool HasOurWrapper(const ForeignServer& server) {
+  const ForeignDataWrapper* const wrapper =
+      GetForeignDataWrapperExtended(server.fdwid, FDW_MISSING_OK);
+  return wrapper != nullptr && std::strcmp(wrapper->fdwname, kWrapperName) == 0;
+}
+
 /// The server, if `role` may use it. ereports.
 ForeignServer* UsableServer(Oid server_oid, Oid role, Usage usage) {
   ForeignServer* const server = GetForeignServer(server_oid);
-  const ForeignDataWrapper* const wrapper = GetForeignDataWrapper(server->fdwid);
-  if (std::strcmp(wrapper->fdwname, kWrapperName) != 0) {
+  if (!HasOurWrapper(*server)) {
     ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
                     errmsg("server \"%s\" is not a store", server->servername),
                     errhint("CREATE SERVER ... FOREIGN DATA WRAPPER vdb_store makes one.")));
@@ -279,10 +284,7 @@ void DefineStoreSettings() {
 
 bool IsStoreServer(Oid server) {
   const ForeignServer* const found = GetForeignServerExtended(server, FSV_MISSING_OK);
-  if (found == nullptr) return false;
-  const ForeignDataWrapper* const wrapper =
-      GetForeignDataWrapperExtended(found->fdwid, FDW_MISSING_OK);
-  return wrapper != nullptr && std::strcmp(wrapper->fdwname, kWrapperName) == 0;
+  return found != nullptr && HasOurWrapper(*found);
 }
 
 void RequireUsableStore(Oid server, Oid role, Usage usage) { UsableServer(server, role, usage); }

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/strcat.h"
+#include "pg/catalog/database.h"
 #include "pg/catalog/own_table.h"
 #include "pg/gc/store_access.h"
 #include "pg/gc/unfinished.h"
@@ -15,11 +16,9 @@ extern "C" {
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xlog.h"
-#include "catalog/pg_database.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "foreign/foreign.h"
-#include "utils/fmgroids.h"
 }
 
 namespace vdb::pg {
@@ -145,19 +144,6 @@ void RemoveListed(store::ObjectStore& store, Oid server, const std::string& pref
     return !busy->contains(name);
   };
   GiveUpUploads(store, prefix, false, given_up, report);
-}
-
-bool DatabaseExists(Oid database) {
-  ScanKeyData key;
-  ScanKeyInit(&key, Anum_pg_database_oid, BTEqualStrategyNumber, F_OIDEQ,
-              ObjectIdGetDatum(database));
-  InvalidateCatalogSnapshot();
-  Relation table = table_open(DatabaseRelationId, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(table, DatabaseOidIndexId, true, nullptr, 1, &key);
-  const bool found = HeapTupleIsValid(systable_getnext(scan));
-  systable_endscan(scan);
-  table_close(table, AccessShareLock);
-  return found;
 }
 
 void ReportStrangers(Report* report) {

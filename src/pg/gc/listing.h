@@ -28,7 +28,4 @@ void RemoveListed(store::ObjectStore& store, Oid server, const std::string& pref
 /// they are left to vdb.purge(). Throws.
 void ReportStrangers(Report* report);
 
-/// Whether there is a database of that oid, as of now. ereports.
-bool DatabaseExists(Oid database);
-
 }  // namespace vdb::pg

@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "pg/catalog/database.h"
 #include "pg/gc/collector.h"
 #include "pg/gc/listing.h"
 #include "pg/gc/owner_record.h"

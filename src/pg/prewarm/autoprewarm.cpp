@@ -8,6 +8,7 @@
 #include <set>
 #include <tuple>
 
+#include "pg/catalog/database.h"
 #include "pg/guard.h"
 #include "pg/prewarm/hot_file.h"
 #include "pg/prewarm/reload.h"
@@ -15,8 +16,6 @@
 #include "pg/worker/registration.h"
 
 extern "C" {
-#include "access/table.h"
-#include "catalog/pg_database.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
@@ -59,24 +58,15 @@ void Reload(Oid database) {
   WaitForBackgroundWorkerShutdown(handle);
 }
 
-/// By a scan of the table, since a worker without a database has no catalog caches. ereports.
-bool DatabaseExists(Oid database) {
-  StartTransactionCommand();
-  bool found = false;
-  Relation table = table_open(DatabaseRelationId, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
-  while (HeapTuple tuple = systable_getnext(scan)) {
-    found = found || reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple))->oid == database;
-  }
-  systable_endscan(scan);
-  table_close(table, AccessShareLock);
-  CommitTransactionCommand();
-  return found;
-}
-
 /// Has the frames of a database read again, and adds those that were not to `unread`.
 void Reload(Oid database, const std::vector<CachedFrame>& hot, std::vector<CachedFrame>* unread) {
-  if (!Call([&] { return DatabaseExists(database); })) return;
+  const bool exists = Call([&] {
+    StartTransactionCommand();
+    const bool found = DatabaseExists(database);
+    CommitTransactionCommand();
+    return found;
+  });
+  if (!exists) return;
   RemoveHotFile(HotFile::kUnread);
   Call([&] { Reload(database); });
   const auto told = ReadHotFile(HotFile::kUnread, FrameCache::Get().capacity());
