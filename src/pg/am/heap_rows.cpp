@@ -1,6 +1,7 @@
 #include "pg/am/heap_rows.h"
 
 #include "base/prefetch.h"
+#include "pg/compat.h"
 #include "pg/guard.h"
 
 extern "C" {
@@ -52,56 +53,121 @@ void HeapRows::Open() {
   MemoryContextSwitchTo(old);
 }
 
+/// Whether the table's access method is PostgreSQL's own: others may mean something else by a
+/// block.
+bool HeapRows::IsHeap() const {
+  return scan_->heapRelation->rd_tableam == GetHeapamTableAmRoutine();
+}
+
 bool HeapRows::Distance(const ItemPointerData& tid, std::span<const float> query,
                         double* distance) {
   return Call([&] {
     // Thousands of invisible rows may come in a row.
     CHECK_FOR_INTERRUPTS();
-    if (fetch_ == nullptr) Open();
-    ItemPointerData current = tid;
-    bool again = false, all_dead = false;
-    if (!table_index_fetch_tuple(fetch_, &current, scan_->xs_snapshot, slot_, &again, &all_dead)) {
-      return false;
-    }
-    MemoryContext old = MemoryContextSwitchTo(row_memory_);
-    Datum value;
-    bool isnull;
-    if (column_ != 0) {
-      value = slot_getattr(slot_, column_, &isnull);
-    } else {
-      Datum values[INDEX_MAX_KEYS];
-      bool nulls[INDEX_MAX_KEYS];
-      FormIndexDatum(info_, slot_, estate_, values, nulls);
-      value = values[0];
-      isnull = nulls[0];
-    }
-    bool found = false;
-    if (!isnull) {
-      void* copy;
-      const Elements elements = ViewElements(opclass_, value, &copy);
-      if (elements.dim == query.size()) {
-        *distance = ExactDistance(opclass_.metric, query.data(), elements);
-        found = true;
-      }
-    }
-    MemoryContextSwitchTo(old);
+    const bool found = column_ != 0 && IsHeap() ? DistanceOfHeapRow(tid, query, distance)
+                                                : DistanceOfAnyRow(tid, query, distance);
     MemoryContextReset(row_memory_);
-    if (estate_ != nullptr) ResetPerTupleExprContext(estate_);
     return found;
   });
 }
 
-void HeapRows::ReadAhead(std::span<const ItemPointerData> tids) {
+/// What table_index_fetch_tuple does, without a slot and, where the row was read ahead, without
+/// looking for its page a second time. ereports.
+bool HeapRows::DistanceOfHeapRow(const ItemPointerData& tid, std::span<const float> query,
+                                 double* distance) {
   const Relation table = scan_->heapRelation;
-  // Other table access methods may mean something else by a block.
-  if (table->rd_tableam != GetHeapamTableAmRoutine()) return;
+  PinBlock(ItemPointerGetBlockNumber(&tid));
+  ItemPointerData current = tid;
+  HeapTupleData row;
+  LockBuffer(pinned_, BUFFER_LOCK_SHARE);
+  const bool visible =
+      heap_hot_search_buffer(&current, table, pinned_, scan_->xs_snapshot, &row, nullptr, true);
+  LockBuffer(pinned_, BUFFER_LOCK_UNLOCK);
+  if (!visible) return false;
+  bool isnull;
+  const Datum value = heap_getattr(&row, column_, RelationGetDescr(table), &isnull);
+  return DistanceOf(value, isnull, query, distance);
+}
+
+/// ereports.
+bool HeapRows::DistanceOfAnyRow(const ItemPointerData& tid, std::span<const float> query,
+                                double* distance) {
+  if (fetch_ == nullptr) Open();
+  ItemPointerData current = tid;
+  bool again = false, all_dead = false;
+  if (!table_index_fetch_tuple(fetch_, &current, scan_->xs_snapshot, slot_, &again, &all_dead)) {
+    return false;
+  }
+  MemoryContext old = MemoryContextSwitchTo(row_memory_);
+  Datum value;
+  bool isnull;
+  if (column_ != 0) {
+    value = slot_getattr(slot_, column_, &isnull);
+  } else {
+    Datum values[INDEX_MAX_KEYS];
+    bool nulls[INDEX_MAX_KEYS];
+    FormIndexDatum(info_, slot_, estate_, values, nulls);
+    value = values[0];
+    isnull = nulls[0];
+  }
+  MemoryContextSwitchTo(old);
+  const bool found = DistanceOf(value, isnull, query, distance);
+  if (estate_ != nullptr) ResetPerTupleExprContext(estate_);
+  return found;
+}
+
+/// ereports.
+bool HeapRows::DistanceOf(Datum value, bool isnull, std::span<const float> query,
+                          double* distance) {
+  if (isnull) return false;
+  MemoryContext old = MemoryContextSwitchTo(row_memory_);
+  void* copy;
+  const Elements elements = ViewElements(opclass_, value, &copy);
+  MemoryContextSwitchTo(old);
+  if (elements.dim != query.size()) return false;
+  *distance = ExactDistance(opclass_.metric, query.data(), elements);
+  return true;
+}
+
+/// Pins that page of the table in place of the one before. ereports.
+void HeapRows::PinBlock(BlockNumber block) {
+  if (BufferIsValid(pinned_)) {
+    if (BufferGetBlockNumber(pinned_) == block) return;
+    Unpin();
+  }
+  const Relation table = scan_->heapRelation;
+  for (size_t i = 0; i < n_ahead_; ++i) {
+    if (ahead_[i].block == block &&
+        ReadRecentBuffer(compat::LocatorOf(table), MAIN_FORKNUM, block, ahead_[i].buffer)) {
+      pgstat_count_buffer_read(table);
+      pgstat_count_buffer_hit(table);
+      pinned_ = ahead_[i].buffer;
+      break;
+    }
+  }
+  if (!BufferIsValid(pinned_)) pinned_ = ReadBuffer(table, block);
+  heap_page_prune_opt(table, pinned_);
+}
+
+void HeapRows::Unpin() {
+  const Buffer buffer = pinned_;
+  pinned_ = InvalidBuffer;
+  if (BufferIsValid(buffer)) ReleaseBuffer(buffer);
+}
+
+void HeapRows::ReadAhead(std::span<const ItemPointerData> tids) {
+  if (!IsHeap()) return;
+  const Relation table = scan_->heapRelation;
   Page pages[kMaxAhead] = {};
   Call([&] {
+    n_ahead_ = 0;
     for (size_t i = 0; i < tids.size(); ++i) {
-      const PrefetchBufferResult found =
-          PrefetchBuffer(table, MAIN_FORKNUM, ItemPointerGetBlockNumber(&tids[i]));
-      pages[i] = BufferIsValid(found.recent_buffer) ? BufferGetPage(found.recent_buffer) : nullptr;
-      if (pages[i] != nullptr) PrefetchLinePointer(pages[i], ItemPointerGetOffsetNumber(&tids[i]));
+      const BlockNumber block = ItemPointerGetBlockNumber(&tids[i]);
+      const Buffer buffer = PrefetchBuffer(table, MAIN_FORKNUM, block).recent_buffer;
+      if (!BufferIsValid(buffer)) continue;
+      ahead_[n_ahead_++] = {block, buffer};
+      pages[i] = BufferGetPage(buffer);
+      PrefetchLinePointer(pages[i], ItemPointerGetOffsetNumber(&tids[i]));
     }
   });
   for (size_t i = 0; i < tids.size(); ++i) {
@@ -111,6 +177,7 @@ void HeapRows::ReadAhead(std::span<const ItemPointerData> tids) {
 
 void HeapRows::End() {
   Call([&] {
+    Unpin();
     if (fetch_ != nullptr) table_index_fetch_end(fetch_);
     if (slot_ != nullptr) ExecDropSingleTupleTableSlot(slot_);
     if (estate_ != nullptr) FreeExecutorState(estate_);

@@ -1,6 +1,7 @@
 /// HeapRows: exact distances of a scan, read from the rows of its table.
 #pragma once
 
+#include <array>
 #include <span>
 
 #include "pg/am/opclass.h"
@@ -31,12 +32,27 @@ class HeapRows {
 
  private:
   void Open();
+  bool IsHeap() const;
+  bool DistanceOfHeapRow(const ItemPointerData& tid, std::span<const float> query,
+                         double* distance);
+  bool DistanceOfAnyRow(const ItemPointerData& tid, std::span<const float> query, double* distance);
+  bool DistanceOf(Datum value, bool isnull, std::span<const float> query, double* distance);
+  void PinBlock(BlockNumber block);
+  void Unpin();
 
   IndexScanDesc scan_;
   const OpclassInfo& opclass_;
-  AttrNumber column_;          // 0: an expression
-  MemoryContext row_memory_;   // reset for each row
-  IndexInfo* info_ = nullptr;  // of an expression
+  AttrNumber column_;  // 0: an expression
+  // Where the pages of the rows read ahead were in shared buffers. Not pinned: only a guess.
+  struct Ahead {
+    BlockNumber block;
+    Buffer buffer;
+  };
+  std::array<Ahead, kMaxAhead> ahead_;
+  size_t n_ahead_ = 0;
+  Buffer pinned_ = InvalidBuffer;  // the page of the last row
+  MemoryContext row_memory_;       // reset for each row
+  IndexInfo* info_ = nullptr;      // of an expression
   EState* estate_ = nullptr;
   IndexFetchTableData* fetch_ = nullptr;
   TupleTableSlot* slot_ = nullptr;

@@ -23,6 +23,10 @@ LastSearch last_search;
 constexpr uint32_t kFirstRows = 10;
 // A rescan starts with what the one before it returned, up to this.
 constexpr uint32_t kMaxFirstRows = 1000;
+// Exact distances that most searches of ten make do with, of which kMoreRows are read ahead in one
+// go after the first ten. A search that goes on has more read ahead.
+constexpr uint32_t kMostRows = 18;
+constexpr uint32_t kMoreRows = 4;
 
 /// Adds to a search's use what the session counts while this lives.
 class Metered {
@@ -106,6 +110,7 @@ void IndexScan::Rescan(Datum query, bool isnull) {
   previous_rows_ = static_cast<uint32_t>(std::min<uint64_t>(returned_, kMaxFirstRows));
   returned_ = 0;
   ahead_ = 0;
+  exact_read_ = 0;
   use_ = {};
   times_ = {};
   exact_fetch_ns_ = 0;
@@ -235,24 +240,47 @@ ItemPointerData IndexScan::TidOf(index::RowId row, bool* alive) {
   return tid;
 }
 
-/// Reads ahead the rows that come after `next`, and that one, in one go: their cache misses, or
-/// disk reads, overlap.
-void IndexScan::ReadAhead(const ItemPointerData& next) {
+/// Reads ahead `next` and the rows that come after it, in one go: their cache misses, or disk
+/// reads, overlap.
+void IndexScan::ReadAhead(index::RowId next) {
   if (ahead_ > 0) {
     --ahead_;
     return;
   }
-  index::RowId rows[HeapRows::kMaxAhead - 1];
+  index::RowId rows[HeapRows::kMaxAhead];
+  rows[0] = next;
+  const size_t most = exact_read_ == 0          ? kFirstRows
+                      : exact_read_ < kMostRows ? kMoreRows
+                                                : HeapRows::kMaxAhead;
+  ahead_ = searcher_->Upcoming(rows + 1, most - 1);
+  const size_t n = 1 + ahead_;
+  ReadTids({rows, n});
   ItemPointerData tids[HeapRows::kMaxAhead];
-  size_t n = 0;
-  tids[n++] = next;
-  ahead_ = searcher_->Upcoming(rows, std::size(rows));
-  for (size_t i = 0; i < ahead_; i++) {
+  size_t n_alive = 0;
+  for (size_t i = 0; i < n; i++) {
     bool alive;
-    tids[n] = TidOf(rows[i], &alive);
-    if (alive) n++;
+    tids[n_alive] = TidOf(rows[i], &alive);
+    if (alive) n_alive++;
   }
-  heap_rows_.ReadAhead({tids, n});
+  heap_rows_.ReadAhead({tids, n_alive});
+}
+
+/// Looks up the rows' TIDs segment by segment, in the order of their pages.
+void IndexScan::ReadTids(std::span<const index::RowId> rows) {
+  index::RowId sorted[HeapRows::kMaxAhead];
+  index::RowId* const end = std::copy_if(rows.begin(), rows.end(), sorted, [](index::RowId row) {
+    return (row & index::kDeltaRow) == 0;
+  });
+  std::sort(sorted, end);
+  for (const index::RowId* row = sorted; row != end;) {
+    const uint64_t segment = *row >> 40;
+    uint32_t slots[HeapRows::kMaxAhead];
+    size_t n = 0;
+    for (; row != end && *row >> 40 == segment; ++row) {
+      slots[n++] = static_cast<uint32_t>(*row & 0xffffffff);
+    }
+    readers_[segment]->ReadTids({slots, n});
+  }
 }
 
 /// The exact distance by the vector in the row's chunk. Whether the snapshot sees the row is then
@@ -305,18 +333,24 @@ bool IndexScan::Next() {
       break;
     }
     bool alive;
-    const ItemPointerData tid = TidOf(row, &alive);
     if (step == index::Searcher::Step::kRow) {
-      scan_->xs_heaptid = tid;
+      scan_->xs_heaptid = TidOf(row, &alive);
       returned_++;
       return true;
     }
     exact.Begin();
-    if (alive && !chunk_vectors_.empty() && (row & index::kDeltaRow) == 0) {
-      searcher_->SetExact(ChunkDistance(row));
+    if (!chunk_vectors_.empty() && (row & index::kDeltaRow) == 0) {
+      TidOf(row, &alive);
+      if (alive) {
+        searcher_->SetExact(ChunkDistance(row));
+      } else {
+        searcher_->Reject();
+      }
       continue;
     }
-    ReadAhead(tid);
+    ReadAhead(row);
+    ++exact_read_;
+    const ItemPointerData tid = TidOf(row, &alive);
     if (alive && heap_rows_.Distance(tid, query_.span(), &distance)) {
       searcher_->SetExact(distance);
     } else {

@@ -52,7 +52,8 @@ class IndexScan {
   SearchTimes Times() const;
   void AddDelta(const MetaPage& meta);
   ItemPointerData TidOf(index::RowId row, bool* alive);
-  void ReadAhead(const ItemPointerData& next);
+  void ReadAhead(index::RowId next);
+  void ReadTids(std::span<const index::RowId> rows);
   double ChunkDistance(index::RowId row);
   bool NextUnordered();
 
@@ -74,7 +75,8 @@ class IndexScan {
   AlignedBuffer<float> query_;
   bool query_null_ = false;
   bool started_ = false;
-  size_t ahead_ = 0;  // rows that have been read ahead and not been asked for
+  size_t ahead_ = 0;         // rows that have been read ahead and not been asked for
+  uint64_t exact_read_ = 0;  // rows, from the table
   uint64_t returned_ = 0;
   SearchUse use_;
   SearchTimes times_;           // but for what use_ and the searcher know

@@ -30,7 +30,7 @@ IndexSegmentReader::IndexSegmentReader(Relation index, const MetaPage& meta,
       lists_(lists),
       dead_(dead),
       frames_(index, meta, segment, keys) {
-  recent_.fill({kNoSlot, {}});
+  recent_.fill({kNoSlot, {}, false});
 }
 
 Status IndexSegmentReader::Pin(std::span<const index::FrameRef> frames, const uint8_t** addresses) {
@@ -112,34 +112,47 @@ Result<bool> IndexSegmentReader::DeadRows(uint32_t list, std::span<uint32_t> mas
   return true;
 }
 
-Result<bool> IndexSegmentReader::Tid(uint32_t slot, ItemPointer tid) {
-  // A row is asked for twice: for its exact distance, and when it goes out.
-  Recent& recent = recent_[slot % recent_.size()];
-  if (recent.slot == slot) {
-    *tid = recent.tid;
-    return true;
-  }
-  if (slot >= segment_.header.n_slots) return Internal(StrCat("no slot ", slot));
-  const auto next = std::upper_bound(
-      segment_.chunks.begin(), segment_.chunks.end(), slot,
-      [](uint32_t s, const ObjectEntry& chunk) { return s < chunk.header.first_slot; });
-  const ObjectEntry& chunk = *std::prev(next);
-  const TidPlace place = PlaceOfSlot(slot - chunk.header.first_slot);
-  const bool alive = Call([&] {
-    const Buffer buffer = ReadTidPage(chunk, place.page);
-    const TidBlock& block = TidBlocksOf(BufferGetPage(buffer))[place.block];
-    *tid = block.tids[place.lane];
-    const bool dead = (block.DeadMask() >> place.lane & 1) != 0;
-    UnlockReleaseBuffer(buffer);
-    return !dead;
+void IndexSegmentReader::ReadTids(std::span<const uint32_t> slots) {
+  Call([&] {
+    Buffer buffer = InvalidBuffer;
+    const ObjectEntry* chunk = nullptr;
+    uint32_t page = 0;
+    for (const uint32_t slot : slots) {
+      if (slot >= segment_.header.n_slots) continue;
+      const ObjectEntry& next = ChunkOf(slot);
+      const TidPlace place = PlaceOfSlot(slot - next.header.first_slot);
+      if (chunk != &next || page != place.page) {
+        if (BufferIsValid(buffer)) UnlockReleaseBuffer(buffer);
+        chunk = &next;
+        page = place.page;
+        buffer = ReadTidPage(*chunk, page);
+      }
+      const TidBlock& block = TidBlocksOf(BufferGetPage(buffer))[place.block];
+      const bool dead = (block.DeadMask() >> place.lane & 1) != 0;
+      recent_[slot % recent_.size()] = {slot, block.tids[place.lane], !dead};
+    }
+    if (BufferIsValid(buffer)) UnlockReleaseBuffer(buffer);
   });
-  if (!alive) return false;
+}
+
+const ObjectEntry& IndexSegmentReader::ChunkOf(uint32_t slot) const {
+  return *std::prev(std::upper_bound(
+      segment_.chunks.begin(), segment_.chunks.end(), slot,
+      [](uint32_t s, const ObjectEntry& chunk) { return s < chunk.header.first_slot; }));
+}
+
+Result<bool> IndexSegmentReader::Tid(uint32_t slot, ItemPointer tid) {
+  if (slot >= segment_.header.n_slots) return Internal(StrCat("no slot ", slot));
+  // A row is asked for twice: for its exact distance, and when it goes out.
+  const Recent& recent = recent_[slot % recent_.size()];
+  if (recent.slot != slot) ReadTids({&slot, 1});
+  if (!recent.alive) return false;
+  *tid = recent.tid;
   if (!ItemPointerIsValid(tid)) {
     return Corruption(StrCat("slot ", slot, " of segment ", segment_.header.segment, " of index \"",
                              RelationGetRelationName(index_), "\" has no row"))
         .WithHint("REINDEX the index.");
   }
-  recent = {slot, *tid};
   return true;
 }
 

@@ -32,13 +32,18 @@ class IndexSegmentReader final : public index::SegmentReader {
   /// Errors: kCorruption: no such slot, or it pads a list.
   Result<bool> Tid(uint32_t slot, ItemPointer tid);
 
+  /// Has the heap rows of these slots, which ascend, at hand for Tid, reading each page once.
+  void ReadTids(std::span<const uint32_t> slots);
+
  private:
   struct Recent {
     uint32_t slot;
     ItemPointerData tid;
+    bool alive;
   };
   static constexpr uint32_t kNoSlot = UINT32_MAX;
 
+  const ObjectEntry& ChunkOf(uint32_t slot) const;
   Status FetchAhead(std::span<const index::FrameRef> frames);
   /// ereports.
   Buffer ReadTidPage(const ObjectEntry& chunk, uint32_t page);
@@ -55,7 +60,7 @@ class IndexSegmentReader final : public index::SegmentReader {
   // along.
   index::FramesAhead* ahead_ = nullptr;
   size_t number_ = 0;              // of the segment, for ahead_
-  std::array<Recent, 64> recent_;  // slots that had a living row, by slot
+  std::array<Recent, 32> recent_;  // slots that have been read, by slot
 };
 
 }  // namespace vdb::pg
