@@ -203,8 +203,7 @@ def build(report, server, portal, name, prefix, effort):
     """On one process, so that the stand-in has a processor for itself. Everything is read back, but
     the line is as long as what is sent: the other direction has a bandwidth of its own, as a network
     has it. Rows are known to be all of a list only when the table has been read, so that nothing is
-    sent before: of what the line takes only the writing of chunks, which takes a tenth of a build,
-    can be done beside it."""
+    sent before: what can be done beside sending is to encode rows and to write chunks."""
     section = (
         f"Build, remote against local: {name}, one process, {BUILD_BANDWIDTH / 1e6:.0f} MB/s each way"
     )

@@ -13,17 +13,19 @@ TupleDesc SortedRowDescriptor() {
   return descriptor;
 }
 
-EncodeScan::EncodeScan(const EncodeContext& context, Tuplesortstate* sort, index::Calibrator* l1)
+EncodeScan::EncodeScan(const EncodeContext& context, Tuplesortstate* sort, index::Calibrator* l1,
+                       bool with_codes)
     : context_(context),
       sort_(sort),
       l1_(l1),
+      with_codes_(with_codes),
       batch_rows_(BatchRows(maintenance_work_mem, context.space->padded_dim())),
       batch_(size_t{batch_rows_} * context.space->padded_dim()),
       raw_(context.space->dim()),
       l1_rows_(l1 == nullptr ? 0 : size_t{batch_rows_} * context.space->dim()),
       vectors_(size_t{batch_rows_} * context.vector_bytes) {
-  const size_t bytes =
-      VARHDRSZ + sizeof(SortedRow) + context.encoder->layout().row_bytes() + context.vector_bytes;
+  const size_t code_bytes = with_codes ? context.encoder->layout().row_bytes() : 0;
+  const size_t bytes = VARHDRSZ + sizeof(SortedRow) + code_bytes + context.vector_bytes;
   Call([&] {
     row_memory_ =
         AllocSetContextCreate(CurrentMemoryContext, "vdb build row", ALLOCSET_DEFAULT_SIZES);
@@ -80,7 +82,8 @@ void EncodeScan::Add(const ItemPointerData& tid, Datum value) {
   if (batched_ == batch_rows_) Flush();
 }
 
-/// Assigns, encodes and hands the batch to the sort. Holds no C++ object: tuplesort may ereport.
+/// Assigns, encodes if it is for now, and hands the batch to the sort. Holds no C++ object:
+/// tuplesort may ereport.
 void EncodeScan::Flush() {
   CHECK_FOR_INTERRUPTS();
   const uint32_t dim = context_.space->padded_dim();
@@ -90,11 +93,13 @@ void EncodeScan::Flush() {
     const float* centroid = context_.centroids->row(lists_[i]);
     const SortedRow row{tids_[i], simd::L2Sq(vector, centroid, dim)};
     std::memcpy(VARDATA(item_), &row, sizeof(row));
-    auto* const code = reinterpret_cast<uint8_t*>(VARDATA(item_)) + sizeof(row);
-    context_.encoder->Encode(vector, centroid, code);
+    auto* out = reinterpret_cast<uint8_t*>(VARDATA(item_)) + sizeof(row);
+    if (with_codes_) {
+      context_.encoder->Encode(vector, centroid, out);
+      out += context_.encoder->layout().row_bytes();
+    }
     if (context_.vector_bytes > 0) {
-      std::memcpy(code + context_.encoder->layout().row_bytes(),
-                  vectors_.data() + size_t{i} * context_.vector_bytes, context_.vector_bytes);
+      std::memcpy(out, vectors_.data() + size_t{i} * context_.vector_bytes, context_.vector_bytes);
     }
     if (l1_ != nullptr) {
       l1_->AddRowL1(tids_[i], l1_rows_.data() + size_t{i} * context_.space->dim(), lists_[i]);
@@ -111,6 +116,23 @@ void EncodeScan::Flush() {
     pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, static_cast<int64>(rows_));
   }
   batched_ = 0;
+}
+
+LateEncoder::LateEncoder(const EncodeContext& context)
+    : context_(context),
+      vector_(context.vector_bytes),
+      raw_(context.space->dim()),
+      point_(context.space->padded_dim()),
+      out_(context.encoder->layout().row_bytes() + context.vector_bytes) {}
+
+const uint8_t* LateEncoder::Encode(uint32_t list, const uint8_t* vector) {
+  const index::Space& space = *context_.space;
+  std::memcpy(vector_.data(), vector, context_.vector_bytes);
+  const Elements elements{context_.opclass->element, space.dim(), vector_.data()};
+  space.Data(AsFloats(elements, raw_.data()), point_.data());
+  context_.encoder->Encode(point_.data(), context_.centroids->row(list), out_.data());
+  std::memcpy(out_.data() + context_.encoder->layout().row_bytes(), vector, context_.vector_bytes);
+  return out_.data();
 }
 
 }  // namespace vdb::pg

@@ -15,8 +15,8 @@
 
 namespace vdb::pg {
 
-/// A sorted item's datum: list number as int4, then a bytea that holds this, the row code and, if
-/// wanted, the vector as it is in the column.
+/// A sorted item's datum: list number as int4, then a bytea that holds this, the row code unless
+/// encoding is left for later, and, if wanted, the vector as it is in the column.
 struct SortedRow {
   uint64_t tid;       // packed
   float residual_sq;  // squared distance from the list's centroid
@@ -39,8 +39,10 @@ TupleDesc SortedRowDescriptor();
 
 class EncodeScan {
  public:
-  /// l1: calibrator to feed with raw rows for L1, else null.
-  EncodeScan(const EncodeContext& context, Tuplesortstate* sort, index::Calibrator* l1);
+  /// l1: calibrator to feed with raw rows for L1, else null. with_codes: false leaves encoding to
+  /// who reads the sorted vectors.
+  EncodeScan(const EncodeContext& context, Tuplesortstate* sort, index::Calibrator* l1,
+             bool with_codes);
   EncodeScan(const EncodeScan&) = delete;
   ~EncodeScan();
 
@@ -58,6 +60,7 @@ class EncodeScan {
   EncodeContext context_;
   Tuplesortstate* sort_;
   index::Calibrator* l1_;
+  bool with_codes_;
   MemoryContext row_memory_ = nullptr;
   TupleTableSlot* slot_ = nullptr;
   uint32_t batch_rows_;           // BatchRows
@@ -71,6 +74,24 @@ class EncodeScan {
   uint32_t batched_ = 0;
   uint64_t rows_ = 0;
   bool progress_ = false;
+};
+
+/// Encodes rows whose vectors were sorted without codes.
+class LateEncoder {
+ public:
+  /// context.vector_bytes > 0.
+  explicit LateEncoder(const EncodeContext& context);
+
+  /// The row code and then the vector, as a SortedRow is followed by them; valid until the next
+  /// call. vector: as it was sorted, on any boundary.
+  const uint8_t* Encode(uint32_t list, const uint8_t* vector);
+
+ private:
+  const EncodeContext& context_;
+  AlignedBuffer<uint8_t> vector_;  // as in the column
+  AlignedBuffer<float> raw_;       // (dim,) a widened row
+  AlignedBuffer<float> point_;     // (padded_dim,)
+  std::vector<uint8_t> out_;
 };
 
 }  // namespace vdb::pg

@@ -86,7 +86,7 @@ void RunParticipant(BuildShared* shared, Sharedsort* sharedsort, const EncodeCon
     coordinate->sharedsort = sharedsort;
     return BeginSort(SortMemory(context, shared->participants), coordinate);
   });
-  EncodeScan scan(context, sort, nullptr);
+  EncodeScan scan(context, sort, nullptr, true);
   TableScanDesc table_scan = Call([&] { return table_beginscan_parallel(heap, shared->scan()); });
   const double heap_rows = scan.Run(heap, index, info, table_scan, progress);
   Call([&] {
@@ -195,7 +195,8 @@ SortedRows::~SortedRows() = default;
 
 void SortedRows::ScanSerially(index::Calibrator* l1) {
   sort_ = Call([&] { return BeginSort(SortMemory(context_, 1), nullptr); });
-  EncodeScan scan(context_, sort_, l1);
+  if (context_.vector_bytes > 0) encoder_ = std::make_unique<LateEncoder>(context_);
+  EncodeScan scan(context_, sort_, l1, encoder_ == nullptr);
   scan.Run(heap_, index_, info_, nullptr, true);
   rows_ = scan.rows();
 }
@@ -311,17 +312,18 @@ void SortedRows::Sort() {
 }
 
 bool SortedRows::Next(uint32_t* list, SortedRow* row, const uint8_t** code) {
-  return Call([&] {
-    if (!tuplesort_gettupleslot(sort_, true, false, slot_, nullptr)) return false;
+  const char* bytes = Call([&]() -> const char* {
+    if (!tuplesort_gettupleslot(sort_, true, false, slot_, nullptr)) return nullptr;
     bool isnull;
     *list = static_cast<uint32_t>(DatumGetInt32(slot_getattr(slot_, 1, &isnull)));
-    const auto* item =
-        reinterpret_cast<const bytea*>(DatumGetPointer(slot_getattr(slot_, 2, &isnull)));
-    const char* bytes = VARDATA_ANY(item);
-    memcpy(row, bytes, sizeof(*row));
-    *code = reinterpret_cast<const uint8_t*>(bytes) + sizeof(*row);
-    return true;
+    return VARDATA_ANY(DatumGetPointer(slot_getattr(slot_, 2, &isnull)));
   });
+  if (bytes == nullptr) return false;
+  std::memcpy(row, bytes, sizeof(*row));
+  bytes += sizeof(*row);
+  const auto* rest = reinterpret_cast<const uint8_t*>(bytes);
+  *code = encoder_ == nullptr ? rest : encoder_->Encode(*list, rest);
+  return true;
 }
 
 void SortedRows::End() {

@@ -11,8 +11,8 @@ namespace vdb::pg {
 
 class SortedRows {
  public:
-  /// Scans and encodes the whole table. l1: see EncodeScan; such a build is serial, since the
-  /// calibrator must see every row. Throws.
+  /// Scans the whole table. l1: see EncodeScan; such a build is serial, since the calibrator must
+  /// see every row. Throws.
   SortedRows(Relation heap, Relation index, IndexInfo* info, const EncodeContext& context,
              index::Calibrator* l1);
   SortedRows(const SortedRows&) = delete;
@@ -38,6 +38,10 @@ class SortedRows {
   TupleTableSlot* slot_ = nullptr;
   std::unique_ptr<Parallel> parallel_;
   uint64_t rows_ = 0;
+  // Of a build without workers whose vectors are stored, which is one for a remote store: encodes
+  // rows as they come from the sort, while objects are sent, and not before the first of them can
+  // be. Workers encode sooner than that, all at once.
+  std::unique_ptr<LateEncoder> encoder_;
 };
 
 }  // namespace vdb::pg
