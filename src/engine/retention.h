@@ -18,13 +18,14 @@ struct Retention {
   uint8_t promote;    // uses that take it from small to main
 };
 
-/// Every search that probes a list needs its first codes; its ex codes only where the first ones
-/// leave candidates; vectors only for the last few of those.
+/// Every search that probes a list needs its first codes, and the ex codes of what they leave;
+/// vectors only for the last few of those. One search often pins a frame of codes twice, for two of
+/// its lists: only a third pin says that another search came by.
 constexpr Retention RetentionOf(FrameKind kind) {
   constexpr Retention kRetention[] = {
       {3, 1},  // kRouting
-      {3, 1},  // kFirstCodes
-      {2, 1},  // kExCodes
+      {3, 2},  // kFirstCodes
+      {3, 2},  // kExCodes
       {1, 2},  // kVectors
   };
   return kRetention[static_cast<int>(kind)];
