@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <cstdio>
 
 #include "unit/store_fixtures.h"
 
@@ -109,6 +110,7 @@ class FileCrashTest : public testing::Test {
 
   /// Does it in a process that dies in its nth call. False: it did not come to that.
   static bool DiesIn(long nth, const std::function<void()>& work) {
+    std::fflush(nullptr);  // or both would write it
     const pid_t child = fork();
     if (child == 0) {
       std::vector<std::string> made;
