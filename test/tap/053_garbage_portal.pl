@@ -107,20 +107,5 @@ SKIP:
 	$s3->clear_faults;
 	like(gc($node), qr/^kept\|1 objects of 307200 bytes are not in the ledger/, 'bucket: a listing shows it');
 	is($node->safe_psql('postgres', q{SELECT action FROM vdb.purge('bucket')}), 'removed', 'bucket: it can be purged');
-
-	# The bucket in the host's name, which is the default. Below localhost every name is this machine.
-	(my $endpoint = $s3->{url}) =~ s/127[.]0[.]0[.]1/localhost/;
-	$node->safe_psql('postgres', qq{
-		DROP SERVER bucket CASCADE;
-		CREATE SERVER hosted FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's3', endpoint '$endpoint', bucket '$s3->{bucket}',
-			region '$s3->{region}', prefix 'hosted/');
-		CREATE USER MAPPING FOR postgres SERVER hosted
-			OPTIONS (access_key_id '$s3->{access_key_id}', secret_access_key '$s3->{secret_access_key}')});
-	is($node->safe_psql('postgres', q{SELECT bool_and(ok) FROM vdb.store_check('hosted')}), 't', 'hosted: a check of the store');
-	$s3->forget;
-	my $hosted = life('hosted', sub { $node->safe_psql('postgres', 'SELECT count(*) FROM vdb.object') });
-	is(gc_actions($node), "removed $hosted", 'hosted: collected');
-	cmp_ok($s3->summary->{requests}, '>', 0, 'hosted: the server was asked');
-	is($s3->summary(path => "^/$s3->{bucket}/")->{requests}, 0, 'hosted: never with the bucket in the path');
 }
 done_testing();
