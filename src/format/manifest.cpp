@@ -228,6 +228,11 @@ Result<Manifest> ParseManifest(std::string_view text) {
                   StrCat("manifest version ", version->dump().substr(0, 32), " is not known"))
         .WithDetail(StrCat("Known is version ", kManifestVersion, "."));
   }
+  // A structure that the version has a name for, and this reader no use.
+  if (json.contains("hnsw_structure")) {
+    return Status(Code::kUnsupported, "manifest: \"hnsw_structure\" is not supported")
+        .WithDetail("Indexes are of lists (\"ivf_structure\") alone.");
+  }
 
   Manifest manifest;
   Members members(json, "");

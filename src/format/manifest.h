@@ -61,9 +61,10 @@ struct Manifest {
 /// Errors: kInvalidArgument: as ParseManifest would.
 Result<std::string> WriteManifest(const Manifest& manifest);
 
-/// Errors: kUnsupported naming a version that is not known; kCorruption saying what is wrong: no
-/// JSON, a field that is missing, of another type, out of range or unknown, chunks that overlap or
-/// leave a gap, counts that do not add up. That a CID is its id's is for the reader to compare.
+/// Errors: kUnsupported naming a version that is not known, or "hnsw_structure"; kCorruption saying
+/// what is wrong: no JSON, a field that is missing, of another type, out of range or unknown,
+/// chunks that overlap or leave a gap, counts that do not add up. That a CID is its id's is for the
+/// reader to compare.
 Result<Manifest> ParseManifest(std::string_view json);
 
 }  // namespace vdb::format

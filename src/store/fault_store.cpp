@@ -21,10 +21,11 @@ class FaultSink : public RangeSink {
       request.target[bit / 8] ^= static_cast<uint8_t>(1u << (bit % 8));
     } else if (fault == Fault::kOtherBytes) {
       // The first range of all has none before it: zeros.
-      store_->last_range_.resize(bytes.size());
-      std::memcpy(request.target.data(), store_->last_range_.data(), bytes.size());
+      std::vector<uint8_t>& other = store_->OtherRange(request);
+      other.resize(bytes.size());
+      std::memcpy(request.target.data(), other.data(), bytes.size());
     }
-    store_->last_range_ = std::move(bytes);
+    store_->Remember(request, std::move(bytes));
     return sink_->Done(index);
   }
 
@@ -86,6 +87,20 @@ void FaultStore::Clear() {
   random_faults_.clear();
   calls_of_.clear();
   calls_ = faults_ = 0;
+}
+
+FaultStore::Place FaultStore::PlaceOf(const RangeRequest& request) {
+  return {request.object->digest, request.offset};
+}
+
+std::vector<uint8_t>& FaultStore::OtherRange(const RangeRequest& request) {
+  return PlaceOf(request) == last_place_ ? range_before_ : last_range_;
+}
+
+void FaultStore::Remember(const RangeRequest& request, std::vector<uint8_t> bytes) {
+  if (PlaceOf(request) != last_place_) range_before_ = std::move(last_range_);
+  last_range_ = std::move(bytes);
+  last_place_ = PlaceOf(request);
 }
 
 Fault FaultStore::Next(Operation operation) {

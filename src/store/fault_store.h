@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <utility>
 
 #include "base/random.h"
 #include "store/object_store.h"
@@ -24,8 +25,7 @@ enum class Fault : uint8_t {
   // No error.
   kSlow,        // waits `slow_ms` first
   kFlippedBit,  // ranges, uploads
-  kOtherBytes,  // ranges: those of the range before, which may be another object's or an older
-                // one's
+  kOtherBytes,  // ranges: those of the last other range, perhaps of another object or an older one
   kLost,        // uploads, records: said to be written, but is not
   // Done, but an error all the same: kUnavailable. Uploads, removals, records.
   kDoneButFailed,
@@ -88,6 +88,12 @@ class FaultStore : public ObjectStore {
   friend class FaultSink;
   friend class FaultUploads;
 
+  using Place = std::pair<Digest, uint64_t>;
+  static Place PlaceOf(const RangeRequest& request);
+  /// The bytes of the last range that was another one.
+  std::vector<uint8_t>& OtherRange(const RangeRequest& request);
+  void Remember(const RangeRequest& request, std::vector<uint8_t> bytes);
+
   /// Counts a call; the fault that it has.
   Fault Next(Operation operation);
   /// The error of a fault that is one, having waited where it says so. OK for the others.
@@ -104,7 +110,9 @@ class FaultStore : public ObjectStore {
   double probability_ = 0;
   std::vector<Fault> random_faults_;
   int slow_ms_ = 50;
-  std::vector<uint8_t> last_range_;
+  // What was read last, where, and what before that from elsewhere.
+  std::vector<uint8_t> last_range_, range_before_;
+  Place last_place_;
 };
 
 }  // namespace vdb::store

@@ -35,7 +35,7 @@ class Conformance(unittest.TestCase):
 
     def test_s5(self):
         for name in names():
-            for case in ("S5Portal", "S5Redirect"):
+            for case in ("S5Portal", "S5Redirect", "S5PortalBridge"):
                 # Blobs are named by their bytes: what one test leaves, another would find.
                 with self.subTest(name=name, case=case):
                     with S5Portal(tokens=["secret"], allow_delete=True) as portal:
@@ -43,16 +43,19 @@ class Conformance(unittest.TestCase):
 
     def test_s3(self):
         for name in names():
-            with self.subTest(name=name):
-                try:
-                    server = S3Server()
-                except npm_packages.Unavailable as error:
-                    self.skipTest(str(error))
-                with server as s3:
-                    where = {"url": s3.url, "bucket": s3.bucket, "region": s3.region}
-                    where["access_key_id"] = s3.credentials.access_key_id
-                    where["secret_access_key"] = s3.credentials.secret_access_key
-                    self.run_case(name, "S3Server", s3=where)
+            for case in ("S3Server", "S3ServerHosted"):
+                with self.subTest(name=name, case=case):
+                    try:
+                        server = S3Server()
+                    except npm_packages.Unavailable as error:
+                        self.skipTest(str(error))
+                    with server as s3:
+                        where = {"url": s3.url, "bucket": s3.bucket, "region": s3.region}
+                        # Below localhost every name is this machine: the bucket's, too.
+                        where["hosted_url"] = s3.url.replace("127.0.0.1", "localhost")
+                        where["access_key_id"] = s3.credentials.access_key_id
+                        where["secret_access_key"] = s3.credentials.secret_access_key
+                        self.run_case(name, case, s3=where)
 
 
 if __name__ == "__main__":

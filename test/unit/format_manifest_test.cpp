@@ -56,6 +56,22 @@ TEST(Manifest, OtherVersionsAreRefusedByName) {
   }
 }
 
+// Whether beside the lists or in their place, and whatever it holds.
+TEST(Manifest, AnotherStructureIsRefusedByName) {
+  const Json good = Json::parse(WriteManifest(Sample()).value());
+  for (const bool beside : {true, false}) {
+    for (const Json& structure : {Json::object(), Json(nullptr), Json(5)}) {
+      Json json = good;
+      if (!beside) json.erase("ivf_structure");
+      json["hnsw_structure"] = structure;
+      const Status status = ParseManifest(json.dump()).status();
+      EXPECT_EQ(status.code(), Code::kUnsupported) << status.message();
+      EXPECT_NE(status.message().find("\"hnsw_structure\" is not supported"), std::string::npos)
+          << status.message();
+    }
+  }
+}
+
 // Each change makes it something that no writer wrote.
 TEST(Manifest, FaultsAreNamed) {
   const Json good = Json::parse(WriteManifest(Sample()).value());

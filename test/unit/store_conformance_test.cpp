@@ -402,9 +402,10 @@ StoreCase Case(const char* name) {
 /// The stores that stand in this process; and those at servers that test/store/test_conformance.py
 /// has started, which it names in the environment as JSON.
 std::vector<StoreCase> Cases() {
-  std::vector<StoreCase> cases = {Case<MemoryFixture>("Memory"), Case<FileFixture>("File"),
-                                  Case<FaultFixture>("Fault"),   Case<S3Fixture>("S3"),
-                                  Case<S5Fixture>("S5"),         Case<S5BridgeFixture>("S5Bridge")};
+  std::vector<StoreCase> cases = {Case<MemoryFixture>("Memory"),     Case<FileFixture>("File"),
+                                  Case<FaultFixture>("Fault"),       Case<S3Fixture>("S3"),
+                                  Case<S3HostedFixture>("S3Hosted"), Case<S5Fixture>("S5"),
+                                  Case<S5BridgeFixture>("S5Bridge")};
   if (const char* s5 = std::getenv("VDB_STORE_S5")) {
     const nlohmann::json at = nlohmann::json::parse(s5);
     for (const bool redirect : {false, true}) {
@@ -416,21 +417,26 @@ std::vector<StoreCase> Cases() {
                          return fixture;
                        }});
     }
+    cases.push_back({"S5PortalBridge",
+                     [at] { return std::make_unique<S5BridgeFixture>(at["url"], at["token"]); }});
   }
   if (const char* s3 = std::getenv("VDB_STORE_S3")) {
     const nlohmann::json at = nlohmann::json::parse(s3);
-    cases.push_back({"S3Server", [at] {
-                       auto fixture = std::make_unique<S3Fixture>();
-                       S3Options& options = fixture->options;
-                       options.endpoint = at["url"];
-                       options.bucket = at["bucket"];
-                       options.region = at["region"];
-                       options.access_key_id = at["access_key_id"];
-                       options.secret_access_key = at["secret_access_key"];
-                       options.multipart_bytes = 6 << 20;
-                       options.part_bytes = 5 << 20;
-                       return fixture;
-                     }});
+    for (const bool hosted : {false, true}) {
+      cases.push_back({hosted ? "S3ServerHosted" : "S3Server", [at, hosted] {
+                         auto fixture = std::make_unique<S3Fixture>();
+                         S3Options& options = fixture->options;
+                         options.endpoint = at[hosted ? "hosted_url" : "url"];
+                         options.path_style = !hosted;
+                         options.bucket = at["bucket"];
+                         options.region = at["region"];
+                         options.access_key_id = at["access_key_id"];
+                         options.secret_access_key = at["secret_access_key"];
+                         options.multipart_bytes = 6 << 20;
+                         options.part_bytes = 5 << 20;
+                         return fixture;
+                       }});
+    }
   }
   return cases;
 }

@@ -23,8 +23,11 @@ class S3Server {
   std::string session_token;
   size_t page = 1000;  // objects in a list
   int parts = 0, aborted = 0;
+  std::atomic<int> hosted_requests{0}, path_requests{0};
 
   std::string Url() const { return server_.Url(); }
+  /// Below which each bucket has a name of its own, that resolves without a name server.
+  std::string LocalhostUrl() const { return "http://localhost:" + std::to_string(server_.port()); }
   int requests() const { return server_.requests(); }
   size_t objects() const { return objects_.size(); }
 
@@ -113,7 +116,10 @@ class S3Server {
     const std::lock_guard lock(mutex_);
     if (std::optional<ServerReply> reply = fault.Ask(request)) return *reply;
     if (const std::string wrong = CheckSignature(request); !wrong.empty()) return Error(403, wrong);
-    const std::string bucket = "/bucket/";
+    // In the path, or in the host's name.
+    const bool hosted = request.Header("host").starts_with("bucket.localhost:");
+    const std::string bucket = hosted ? "/" : "/bucket/";
+    ++(hosted ? hosted_requests : path_requests);
     if (!request.target.starts_with(bucket)) return Error(404, "NoSuchBucket");
     const std::string key = request.Path().substr(bucket.size());
     const std::string query = request.Query();
@@ -277,6 +283,15 @@ class S3Fixture : public StoreFixture {
 
  private:
   std::unique_ptr<S3Store> store_;
+};
+
+/// The bucket in the host's name, which is the default.
+class S3HostedFixture : public S3Fixture {
+ public:
+  S3HostedFixture() {
+    options.endpoint = server.LocalhostUrl();
+    options.path_style = false;
+  }
 };
 
 }  // namespace vdb::store

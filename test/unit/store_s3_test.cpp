@@ -327,6 +327,18 @@ TEST_F(S3Test, AWriteWhoseReplyWasLostIsRecognised) {
   EXPECT_EQ(lost.value(), first.value());
 }
 
+TEST(S3Hosted, TheBucketIsInTheHostsName) {
+  S3HostedFixture s3;
+  const Bytes bytes = RandomBytes(1, 5'000'000);
+  const ObjectRef ref = RefOf("large", bytes);
+  ASSERT_TRUE(PutOne(s3.store(), ref, bytes).ok());
+  EXPECT_EQ(s3.server.parts, 3);
+  EXPECT_TRUE(ReadAll(s3.store(), ref).value() == bytes);
+  EXPECT_EQ(s3.store().Remove(ref, Soon()).value(), Removal::kRemoved);
+  EXPECT_GE(s3.server.hosted_requests, 7);
+  EXPECT_EQ(s3.server.path_requests, 0);
+}
+
 TEST(S3Options, AreChecked) {
   StoreState state = {};
   PollWaiter waiter;

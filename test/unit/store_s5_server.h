@@ -213,14 +213,19 @@ class S5Fixture : public StoreFixture {
 
 class S5BridgeFixture : public StoreFixture {
  public:
+  S5BridgeFixture() : S5BridgeFixture("", "") {}
+  /// Of a server elsewhere.
+  S5BridgeFixture(const std::string& url, const std::string& token)
+      : store_(S5BridgeStore::Make({{"bridge", {}, &waiter, state.get(), 0},
+                                    url.empty() ? server.Url() : url,
+                                    url.empty() ? server.token : token})
+                   .value()) {}
   ObjectStore& store() override { return *store_; }
   S5Server server;
   const std::unique_ptr<StoreState> state = std::make_unique<StoreState>();
 
  private:
-  std::unique_ptr<S5BridgeStore> store_ =
-      S5BridgeStore::Make({{"bridge", {}, &waiter, state.get(), 0}, server.Url(), server.token})
-          .value();
+  std::unique_ptr<S5BridgeStore> store_;
 };
 
 }  // namespace vdb::store

@@ -1,26 +1,19 @@
 #include "pg/store/remote_reader.h"
 
 #include <algorithm>
+#include <deque>
 #include <vector>
 
 #include "base/strcat.h"
+#include "engine/frame_reader.h"
 #include "format/geometry.h"
 #include "pg/am/index_server.h"
 #include "pg/catalog/store_server.h"
 #include "pg/guard.h"
 #include "pg/store/object_name.h"
-#include "store/gaps.h"
 
 namespace vdb::pg {
 namespace {
-
-// Frames between two wanted ones that are fetched along: 48 kB, less than a request costs. And
-// where requests would have to wait for each other, 128 kB.
-constexpr uint32_t kGapFrames = 3;
-constexpr uint32_t kLargestGapFrames = 8;
-// Stored bytes that are under way at once: the private memory that a batch takes. As many as a
-// search fetches ahead, with gaps.
-constexpr uint64_t kBatchBytes = 32 << 20;
 
 RemoteReads remote_reads;
 
@@ -67,114 +60,41 @@ Status RemoteObjectReader::ReadStored(const ObjectEntry& object, uint64_t offset
                                  store::Deadline::After(RequestTimeoutMs())));
 }
 
-/// Frames of one ReadFrames call as ranges of stored bytes; opens them as they come in.
-class RemoteObjectReader::Batch final : public store::RangeSink {
- public:
-  Batch(const RemoteObjectReader& owner, ObjectKeys& keys) : owner_(owner), keys_(keys) {}
-
-  /// frames: in order of object and frame. Takes as many as make a batch; returns how many.
-  Result<size_t> Take(std::span<const FrameRead> frames) {
-    ranges_.clear();
-    store::Gaps gaps = GapsOf(frames);
-    uint64_t bytes = 0;
-    size_t i = 0;
-    for (; i < frames.size(); ++i) {
-      const FrameRead& read = frames[i];
-      const uint64_t plain_bytes = read.object->header.plain_bytes;
-      if (read.frame >= format::FrameCount(plain_bytes)) {
-        return DamagedFrame(owner_.index_, *read.object, read.frame,
-                            "The object has no such frame.");
-      }
-      const uint64_t end = format::StoredFrameOffset(read.frame) +
-                           format::FramePlainBytes(plain_bytes, read.frame) +
-                           format::kFrameTagBytes;
-      const bool joins = i > 0 && frames[i - 1].object == read.object &&
-                         gaps.Reads(Gap(frames[i - 1], read)) &&
-                         end - ranges_.back().offset <= owner_.store_.max_range_bytes;
-      const uint64_t start = joins ? ranges_.back().end : format::StoredFrameOffset(read.frame);
-      if (i > 0 && bytes + (end - start) > kBatchBytes) break;
-      if (!joins) {
-        VDB_ASSIGN_OR_RETURN(crypto::ObjectCipher cipher, keys_.CipherFor(read.object->header));
-        ranges_.push_back(
-            {RemoteObject(owner_.meta_, read.object->header), std::move(cipher), start, end, {}});
-      }
-      ranges_.back().end = end;
-      ranges_.back().frames.push_back(read);
-      bytes += end - start;
-    }
-    stored_.resize(bytes);
-    return i;
-  }
-
-  Status Fetch(uint64_t* bytes_read) {
-    requests_.clear();
-    uint8_t* at = stored_.data();
-    for (const Range& range : ranges_) {
-      requests_.push_back({&range.object, range.offset, {at, range.end - range.offset}});
-      at += range.end - range.offset;
-    }
-    *bytes_read += stored_.size();
-    remote_reads.rounds++;
-    remote_reads.requests += requests_.size();
-    remote_reads.bytes += stored_.size();
-    return owner_.store_.store->GetRanges(requests_, *this,
-                                          store::Deadline::After(RequestTimeoutMs()));
-  }
-
-  Status Done(size_t index) override {
-    const Range& range = ranges_[index];
-    const uint8_t* const stored = requests_[index].target.data();
-    for (const FrameRead& read : range.frames) {
-      const uint64_t plain_bytes = read.object->header.plain_bytes;
-      const std::span<const uint8_t> sealed(
-          stored + (format::StoredFrameOffset(read.frame) - range.offset),
-          format::FramePlainBytes(plain_bytes, read.frame) + format::kFrameTagBytes);
-      if (!range.cipher.TryOpenFrame(read.frame, sealed, read.target)) {
-        return UnauthenticFrame(owner_.index_, *read.object, read.frame);
-      }
-    }
-    return {};
-  }
-
- private:
-  /// Frames between two of one object.
-  static uint32_t Gap(const FrameRead& a, const FrameRead& b) { return b.frame - a.frame - 1; }
-  store::Gaps GapsOf(std::span<const FrameRead> frames) const {
-    std::vector<uint32_t> gaps;
-    for (size_t i = 1; i < frames.size(); ++i) {
-      if (frames[i].object == frames[i - 1].object) gaps.push_back(Gap(frames[i - 1], frames[i]));
-    }
-    return store::Gaps(frames.size(), gaps, kGapFrames, kLargestGapFrames,
-                       owner_.store_.max_connections);
-  }
-
-  struct Range {
-    store::ObjectRef object;
-    crypto::ObjectCipher cipher;
-    uint64_t offset, end;  // of stored bytes
-    std::vector<FrameRead> frames;
-  };
-
-  const RemoteObjectReader& owner_;
-  ObjectKeys& keys_;
-  std::vector<Range> ranges_;
-  std::vector<uint8_t> stored_;
-  std::vector<store::RangeRequest> requests_;
-};
-
 Status RemoteObjectReader::ReadFrames(std::span<const FrameRead> frames, ObjectKeys& keys,
                                       uint64_t* bytes_read) {
   std::vector<FrameRead> order(frames.begin(), frames.end());
   std::sort(order.begin(), order.end(), [](const FrameRead& a, const FrameRead& b) {
     return a.object != b.object ? std::less<>()(a.object, b.object) : a.frame < b.frame;
   });
-  Batch batch(*this, keys);
-  for (size_t done = 0; done < order.size();) {
-    VDB_ASSIGN_OR_RETURN(const size_t taken, batch.Take(std::span(order).subspan(done)));
-    Status fetched = batch.Fetch(bytes_read);
-    if (!fetched.ok()) return Explain(std::move(fetched));
-    done += taken;
+  // Beside each other: what an object is to the index, and to the store. A deque's stay in place.
+  std::deque<engine::StoredObject> stored;
+  std::vector<const ObjectEntry*> entries;
+  std::vector<engine::StoredFrame> wanted;
+  wanted.reserve(order.size());
+  for (const FrameRead& read : order) {
+    const ObjectHeader& header = read.object->header;
+    if (read.frame >= format::FrameCount(header.plain_bytes)) {
+      return DamagedFrame(index_, *read.object, read.frame, "The object has no such frame.");
+    }
+    if (entries.empty() || entries.back() != read.object) {
+      VDB_ASSIGN_OR_RETURN(crypto::ObjectCipher cipher, keys.CipherFor(header));
+      stored.push_back({RemoteObject(meta_, header), header.plain_bytes, std::move(cipher)});
+      entries.push_back(read.object);
+    }
+    wanted.push_back({&stored.back(), read.frame, read.target});
   }
+  const auto unauthentic = [&](const engine::StoredFrame& frame) {
+    size_t i = 0;
+    while (&stored[i] != frame.object) ++i;
+    return UnauthenticFrame(index_, *entries[i], frame.frame);
+  };
+  engine::FrameReader reader(store_.store.get(),
+                             {store_.max_range_bytes, store_.max_connections, RequestTimeoutMs()},
+                             unauthentic);
+  const uint64_t before = remote_reads.bytes;
+  Status read = reader.Read(wanted, &remote_reads);
+  *bytes_read += remote_reads.bytes - before;
+  if (!read.ok()) return Explain(std::move(read));
   return {};
 }
 

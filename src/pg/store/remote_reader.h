@@ -1,6 +1,7 @@
 /// RemoteObjectReader: reads objects from the store behind a server, as the index's owner.
 #pragma once
 
+#include "engine/frame_reader.h"
 #include "pg/catalog/store_server.h"
 #include "pg/store/object_reader.h"
 
@@ -19,8 +20,6 @@ class RemoteObjectReader final : public ObjectReader {
   Result<AlignedBuffer<uint8_t>> ReadObject(const ObjectEntry& object, ObjectKeys& keys) override;
 
  private:
-  class Batch;
-
   /// What the store says, with the index and what can be done.
   Status Explain(Status&& status) const;
 
@@ -30,11 +29,7 @@ class RemoteObjectReader final : public ObjectReader {
 };
 
 /// What this session has asked of remote stores so far.
-struct RemoteReads {
-  uint64_t rounds = 0;    // times it waited for answers
-  uint64_t requests = 0;  // ranges, without retries
-  uint64_t bytes = 0;
-};
+using RemoteReads = engine::FrameReader::Reads;
 const RemoteReads& GetRemoteReads();
 
 /// The role whose rights and user mapping a remote index uses. ereports.
