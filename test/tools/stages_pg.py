@@ -3,6 +3,7 @@
 import collections
 import os
 import pathlib
+import platform
 import re
 import signal
 import subprocess
@@ -219,6 +220,7 @@ def ubsan():
 
 def clang_runtime():
     """The directory of clang's sanitizer libraries: a shared module needs the shared runtime."""
-    command = ["clang-14", "--print-file-name=libclang_rt.ubsan_standalone-x86_64.so"]
+    name = f"libclang_rt.ubsan_standalone-{platform.machine()}.so"
+    command = ["clang-14", f"--print-file-name={name}"]
     path = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     return str(pathlib.Path(path).parent)
