@@ -25,7 +25,7 @@ $node->safe_psql('postgres', q{
 	CREATE INDEX half ON item USING vdb ((v::halfvec(130)) halfvec_l2_ops) WITH (code_bits = 4, store_vectors = on);
 	DELETE FROM item WHERE id % 10 = 0;
 	VACUUM (INDEX_CLEANUP ON) item;
-	INSERT INTO item SELECT i, vt.row(i, 130) FROM generate_series(3001, 3040) i;
+	INSERT INTO item SELECT i, vt.row(i, 130) FROM generate_series(3001, 3400) i;
 	CHECKPOINT;
 	CREATE TABLE query (number int, q vector(130));
 	INSERT INTO query VALUES (1, vt.row(-1, 130)), (2, vt.row(77, 130))});
@@ -41,12 +41,12 @@ sub read_index
 	return ($? >> 8, $out, $err);
 }
 
-# What each index measures, how well the codes of its lists and of its fresh rows estimate it, and the vectors
-# it stores. By 1 bit, as all fresh rows are, the worst is .90.
+# What each index measures, the least correlation with it of estimates by its number of bits, and the vectors
+# it stores. (Another order of rows, dimensions or bits gives none. Fresh rows have 1 bit: .77 to .93.)
 my %indexes = (
 	l2 => [ '(v <-> q) ^ 2', 0.995, 'vector_send(v)' ],
 	ip => [ 'v <#> q', 0.9999, undef ],
-	cosine => [ '2 * (v <=> q)', 0.85, undef ],
+	cosine => [ '2 * (v <=> q)', 0.75, undef ],
 	half => [ '(v <-> q) ^ 2', 0.99, 'halfvec_send(v::halfvec)' ]);
 foreach my $index (sort keys %indexes)
 {
@@ -68,7 +68,7 @@ foreach my $index (sort keys %indexes)
 					CASE number WHEN 1 THEN bound1 ELSE bound2 END AS bound) e});
 	is($node->safe_psql('postgres', q{
 		SELECT count(*), count(item.ctid), count(at), count(*) FILTER (WHERE place = -1)
-		FROM item FULL JOIN live ON at = item.ctid}), '2110|2110|2110|40', "$index: each row once, forty of them fresh");
+		FROM item FULL JOIN live ON at = item.ctid}), '2470|2470|2470|400', "$index: each row once, 400 of them fresh");
 	is($node->safe_psql('postgres', "SELECT count(*), count(DISTINCT place) = (SELECT lists FROM vdb.index_stats('$index'))"
 		  . ' FROM found WHERE dead OR place >= 0'), '2300|t', "$index: dead rows, too, in all lists");
 	my ($lists, $bounds, $fresh) = split /\|/, $node->safe_psql('postgres', q{
@@ -77,8 +77,8 @@ foreach my $index (sort keys %indexes)
 				corr(estimate, truth) FILTER (WHERE place = -1) AS fresh FROM estimated GROUP BY number) e});
 	note("$index: correlation of estimates and distances $lists, of fresh rows $fresh; bounds that hold $bounds");
 	cmp_ok($lists, '>', $correlation, "$index: codes give distances");
-	cmp_ok($fresh, '>', 0.8, "$index: fresh rows' codes give distances");
-	cmp_ok($bounds, '>', 0.95, "$index: lower bounds hold but for few rows");
+	cmp_ok($fresh, '>', 0.7, "$index: fresh rows' codes give distances");
+	cmp_ok($bounds, '>', 0.93, "$index: lower bounds hold but for few rows");
 	is($node->safe_psql('postgres', $send
 		? "SELECT count(*) FROM item JOIN live ON at = item.ctid WHERE place >= 0 AND vector = encode(substr($send, 5), 'hex')"
 		: "SELECT count(*) FROM live WHERE place >= 0 AND vector = '-'"), '2070',
