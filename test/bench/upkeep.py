@@ -92,7 +92,7 @@ def cancel(report, server, name, prefix):
     section = f"Cancel: {name}"
     server.load("item", prefix)
     server.build("item")
-    for what, times, limit in (("search", 50, 100), ("build", 20, 1000)):
+    for what, times, limit in (("search", 50, 100), ("build", 10, 1000)):
         found = server.client("cancel", "item", prefix, what, "--passes", times)
         whole = f"{what}: largest of {found['cancelled']}"
         report.add(section, whole, found["largest_ms"], "ms", at_most=limit)

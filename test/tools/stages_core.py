@@ -148,7 +148,7 @@ def seeds(name):
 
 def fuzz():
     """Each fuzzer for VDB_FUZZ_SECONDS, one a core."""
-    seconds = os.environ.get("VDB_FUZZ_SECONDS") or ("60" if os.environ.get("CI") else "10")
+    seconds = os.environ.get("VDB_FUZZ_SECONDS") or "60"
     names = [pathlib.Path(f).stem for f in files("test/fuzz/fuzz_*.cpp")]
     options = [f"-max_total_time={seconds}", "-rss_limit_mb=2048", "-print_final_stats=1"]
 
