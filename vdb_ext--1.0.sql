@@ -729,7 +729,7 @@ CREATE FUNCTION vdb.last_search(
     OUT lists_probed bigint,
     OUT codes_scanned bigint,       -- 1-bit codes, of lists and delta
     OUT survivors bigint,           -- whose other bits were read
-    OUT exact_read bigint,          -- rows read from the table for their distance
+    OUT exact_read bigint,          -- rows read for their distance, from table or chunk
     OUT rejected bigint,            -- rows read that the snapshot does not see
     OUT late_rows bigint,           -- found nearer than one already returned: strict_order drops them
     OUT rows_returned bigint,

@@ -6,6 +6,7 @@ BEGIN;
 DROP EXTENSION vdb_ext CASCADE;
 CREATE SCHEMA taken;
 CREATE TYPE taken.vector AS (x real[]);
+CREATE TYPE taken.halfvec AS ENUM ();
 DO $$
 DECLARE
   detail text;
@@ -15,6 +16,19 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
   RAISE WARNING USING MESSAGE = concat_ws(' | ', SQLSTATE, SQLERRM, detail, hint);
+END
+$$;
+-- types that are an extension's, as pgvector's are: the error says whose
+ALTER EXTENSION plpgsql ADD TYPE taken.halfvec;
+DROP TYPE taken.vector;
+DO $$
+DECLARE
+  detail text;
+BEGIN
+  CREATE EXTENSION vdb_ext SCHEMA taken;
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+  RAISE WARNING USING MESSAGE = concat_ws(' | ', SQLSTATE, SQLERRM, detail);
 END
 $$;
 SELECT count(*) AS extensions FROM pg_extension WHERE extname = 'vdb_ext';

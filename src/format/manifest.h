@@ -1,6 +1,7 @@
-/// The manifest: manifest.json, version 2. What a published index is made of, for people and for
-/// programs that read its objects without PostgreSQL. It is the one object that is not encrypted,
-/// so it holds counts, sizes, ids and names, and nothing else. docs/format.md describes it.
+/// The manifest: `manifest-<generation>.json`, version 2. What a published index is made of, for
+/// people and for programs that read its objects without PostgreSQL. It is the one object that is
+/// not encrypted, so it holds counts, sizes, ids and names, and nothing else. docs/format.md
+/// describes it.
 ///
 /// The pages are the truth; a manifest only repeats it, and nothing is ever read because a manifest
 /// says so.

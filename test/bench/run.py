@@ -7,7 +7,7 @@ Build first (`make bench` does). The results go to build/bench/results.json and 
   --quick     small sets and few repetitions: does the benchmark itself work?
   --million   also 1,000,000 x 384
   --docs      also writes the figures into docs/performance.md and the plots beside it
-  --only      one of: peers build sql untuned insert vacuum encryption stores (peers come along)
+  --only      one of: peers build sql untuned insert vacuum cancel encryption stores (peers come along)
   --render    nothing is measured: writes the docs from the results of the last run
 """
 
@@ -33,7 +33,7 @@ from report import Report
 import pg  # of test/tools
 
 SHARED_MEMORY = 4800  # MB, of the largest server
-PARTS = ("peers", "build", "sql", "untuned", "insert", "vacuum", "encryption", "stores")
+PARTS = ("peers", "build", "sql", "untuned", "insert", "vacuum", "cancel", "encryption", "stores")
 SETS = ("wordnet", "glove", "mixture")
 UNTUNED = (*SETS, "uniform", "shifted", "duplicates", "foreign")
 
@@ -99,6 +99,8 @@ def measure(report, parts, quick, million):
             upkeep.insert(report, running, sets["wordnet"])
         if "vacuum" in parts:
             upkeep.vacuum(report, running, large, sets[large])
+        if "cancel" in parts:
+            upkeep.cancel(report, running, large, sets[large])
         if "encryption" in parts:
             upkeep.encryption(report, running, large, sets[large], effort)
     if "stores" in parts:

@@ -6,7 +6,9 @@
 //   sql_client search TABLE PREFIX [--passes N] [--queries N] [--filter F] [--text] [--set SQL]
 //       the ten nearest ids for each query: times, recall, what the backend holds in memory
 //   sql_client first TABLE PREFIX
-//       a new session: its first answer, then the second
+//       a new session: its first answer, and what vdb.last_search() says of it, then the second
+//   sql_client cancel TABLE PREFIX search|build [--passes N]
+//       N statements that another session cancels: how long they go on
 //   sql_client cold TABLE PREFIX
 //       for each query number that comes in as a line: a new session opens the index, which brings
 //       its centroids, and searches once; times, recall, what it asked of the store. One JSON
@@ -21,9 +23,12 @@
 #include <libpq-fe.h>
 
 #include <bit>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "bench/dataset.h"
 
@@ -104,6 +109,23 @@ class Session {
     PQclear(result);
     return row;
   }
+
+  /// Sends a statement and does not wait for it.
+  void Send(const std::string& sql) {
+    if (PQsendQuery(connection_, sql.c_str()) != 1) Fail();
+  }
+  /// Waits for what was sent. False: it came to its end.
+  bool WasCancelled() {
+    bool cancelled = false;
+    while (PGresult* result = PQgetResult(connection_)) {
+      const char* const state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+      if (state != nullptr && std::strcmp(state, "57014") != 0) Fail();
+      cancelled = cancelled || state != nullptr;
+      PQclear(result);
+    }
+    return cancelled;
+  }
+  int BackendPid() const { return PQbackendPID(connection_); }
 
   void Copy(const std::string& table, const Matrix& rows) {
     Check(PQexec(connection_, ("copy " + table + " from stdin (format binary)").c_str()));
@@ -219,15 +241,70 @@ Json First(const Config& config) {
   session.Run("select '[1]'::vector <-> '[2]'");
   session.Run("set enable_indexscan = on");
   session.Prepare(SearchSql(config.arguments[1], 0));
-  Json times = Json::array();
+  double times[2];
+  std::vector<double> parts;
   for (size_t q = 0; q < 2; ++q) {
     std::string parameter;
     AppendVector(&parameter, set.queries.row(q), set.base.dim);
     const double start = Seconds();
     session.Execute({&parameter}, true, nullptr);
-    times.push_back((Seconds() - start) * 1e3);
+    times[q] = (Seconds() - start) * 1e3;
+    if (q == 0) {
+      parts = session.Row("select ranking_time, fetching_time, total_time from vdb.last_search()");
+    }
   }
-  return {{"first_ms", times[0]}, {"second_ms", times[1]}, {"private_kb", session.PrivateKb()}};
+  return {{"first_ms", times[0]},    {"opening_ms", parts[0]},
+          {"fetching_ms", parts[1]}, {"searching_ms", parts[2]},
+          {"second_ms", times[1]},   {"private_kb", session.PrivateKb()}};
+}
+
+/// Milliseconds that a statement goes on when another session has cancelled it so long after it
+/// began. Negative: it was over by then.
+double CancelMs(Session* victim, Session* other, const std::string& sql, double after_ms) {
+  victim->Send(sql);
+  std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(after_ms));
+  const double start = Seconds();
+  other->Row("select pg_cancel_backend(" + std::to_string(victim->BackendPid()) + ")::int");
+  return victim->WasCancelled() ? (Seconds() - start) * 1e3 : -1;
+}
+
+/// Cancels come at times that are spread over the statement. What was over before does not count.
+Json Cancel(const Config& config) {
+  const std::string& table = config.arguments[1];
+  const bool build = config.arguments[3] == "build";
+  const Dataset set = LoadDataset(config.arguments[2], false);
+  Session victim, other;
+  for (const char* off : {"enable_seqscan", "enable_sort", "jit"}) {
+    victim.Run(std::string("set ") + off + " = off");
+  }
+  std::string sql = "create index " + table + "_doomed on " + table + " using vdb (embedding)";
+  const std::string drop = "drop index if exists " + table + "_doomed";
+  std::vector<double> times;
+  // Two kinds of search: all rows in order, and a filter that no row passes.
+  for (size_t kind = 0; kind < (build ? 1 : 2); ++kind) {
+    if (!build) {
+      sql = "select id from " + table + (kind == 0 ? "" : " where bucket < 0") +
+            " order by embedding <-> '" + TextOf(set.queries.row(kind), set.base.dim) +
+            (kind == 0 ? "' offset 1000000000" : "' limit 10");
+    }
+    victim.Run(drop);
+    const double start = Seconds();
+    victim.Run(sql);
+    const double whole_ms = (Seconds() - start) * 1e3;
+    victim.Run(drop);
+    for (size_t i = 0; i < config.passes; ++i) {
+      const double share = (static_cast<double>(i) + 0.5) / static_cast<double>(config.passes);
+      const double ms = CancelMs(&victim, &other, sql, share * whole_ms);
+      if (ms >= 0) times.push_back(ms);
+      victim.Run(drop);
+    }
+  }
+  if (times.empty()) {
+    std::fprintf(stderr, "nothing could be cancelled\n");
+    std::exit(1);
+  }
+  const Spread spread = SpreadOf(&times);  // sorts
+  return {{"cancelled", times.size()}, {"p50_ms", spread.p50}, {"largest_ms", times.back()}};
 }
 
 const char* const kLastReads =
@@ -363,6 +440,7 @@ int Main(int argc, char** argv) {
     if (what == "search") result = Search(config);
     if (what == "stream") result = Stream(config);
     if (what == "first") result = First(config);
+    if (what == "cancel" && n == 4) result = Cancel(config);
     if (what == "insert" && n == 4) result = Insert(config);
     if (what == "load" && n == 4) result = Load(config);
     if (!result.is_null()) {

@@ -1,5 +1,5 @@
-"""What an index costs besides its searches: build, memory, size, insert, WAL, VACUUM, encryption;
-and the large set with a small cache."""
+"""What an index costs besides its searches: build, memory, size, insert, WAL, VACUUM, cancels,
+encryption; and the large set with a small cache."""
 
 from search import ratio
 
@@ -87,6 +87,18 @@ def vacuum(report, server, name, prefix):
                server.timed("vacuum item;"), "s")
 
 
+def cancel(report, server, name, prefix):
+    """How long statements go on after a cancel from another session, the largest of many."""
+    section = f"Cancel: {name}"
+    server.load("item", prefix)
+    server.build("item")
+    for what, times, limit in (("search", 50, 100), ("build", 10, 1000)):
+        found = server.client("cancel", "item", prefix, what, "--passes", times)
+        whole = f"{what}: largest of {found['cancelled']}"
+        report.add(section, whole, found["largest_ms"], "ms", at_most=limit)
+        report.add(section, f"{what}: p50", found["p50_ms"], "ms")
+
+
 def encryption(report, server, name, prefix, effort):
     """By turns, so that both see the same machine; the quickest of each counts."""
     section = f"Encryption: {name}"
@@ -116,6 +128,10 @@ def million(report, server, prefix):
     sizes(report, server, section)
     cold = server.client("first", "item", prefix)
     report.add(section, "new session, cold cache: open and first answer", cold["first_ms"], "ms")
+    opening = "of it, opening the index and ranking its lists"
+    report.add(section, opening, cold["opening_ms"], "ms")
+    report.add(section, "of it, fetching what was not in the cache", cold["fetching_ms"], "ms")
+    report.add(section, "of it, the search as a whole", cold["searching_ms"], "ms")
     report.add(section, "the second answer", cold["second_ms"], "ms")
     found = server.client("search", "item", prefix, "--passes", 4)
     report.add(section, "recall@10", found["recall"], at_least=0.95)
@@ -125,6 +141,7 @@ def million(report, server, prefix):
                found["private_kb"] / 1024, "MB", at_most=16)
     warm = server.client("first", "item", prefix)
     report.add(section, "new session, warm cache: open and first answer", warm["first_ms"], "ms")
+    report.add(section, opening, warm["opening_ms"], "ms")
     used, capacity = server.row("select used, capacity from vdb.stat_cache")
     report.add(section, "cache: capacity", capacity / 2**20, "MB", at_most=150)
     report.add(section, "cache: used", used / 2**20, "MB", at_most=150)

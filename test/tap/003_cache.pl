@@ -115,6 +115,7 @@ is_sound('pins');
 foreach my $sessions (1, 12)
 {
 	++$object;
+	query('SELECT reset()');
 	my $lock = hold_lock();
 	my $reader = begin_session("SELECT pin($object, 0, 4, 1, 'stop');");
 	wait_for('Lock', 1);
@@ -125,6 +126,7 @@ foreach my $sessions (1, 12)
 	my $read = 0;
 	$read += finish($_) foreach @waiters;
 	is($read, 1, "$sessions waiters read only what the reader did not");
+	is(query("SELECT waits >= $sessions, wait_time > 0 FROM stat()"), 't|t', "$sessions waiters: the waits and their time count");
 	is_sound("$sessions waiters");
 }
 

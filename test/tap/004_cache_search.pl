@@ -45,6 +45,11 @@ is(query(nearest_sql(200)), $expected, 'warm: the same rows');
 is(query('SELECT misses, bytes_read, pinned FROM vdb.stat_cache'), "$misses|$bytes_read|0",
 	'and nothing is read');
 
+my $reset = query('SELECT stats_reset FROM vdb.stat_cache');
+query('SELECT vdb.reset_stat_cache()');
+is(query("SELECT hits, misses, bytes_read, used, stats_reset > '$reset' FROM vdb.stat_cache"), "0|0|0|$used|t",
+	'vdb.reset_stat_cache(): counters start anew, and what is cached stays');
+
 # Sessions that meet at the same cold frames.
 $node->restart;
 my @sessions = map { begin_session(nearest_sql(200)) } 1 .. 6;

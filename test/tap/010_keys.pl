@@ -191,6 +191,9 @@ unlike(error_like($search, qr/index "t_v": could not get the master keys.*It fai
 	qr/never shown/, 'its output is not shown');
 result_is("INSERT INTO t VALUES (7001, '[7,7,7,7,7,7,7,7]') RETURNING id", '7001',
 	'INSERT works while the command fails');
+result_is("DELETE FROM t WHERE id < 30 OR id = 7001; VACUUM (INDEX_CLEANUP ON) t;
+	SELECT tombstones, delta_rows FROM vdb.stat_index WHERE indexname = 't_v'", '29|1',
+	'so does VACUUM: rows are marked in lists, and leave the delta');
 my $marker = 4000 + $$ % 1000;
 configure(master_key_command => "sleep $marker & sleep $marker");
 my $start = time;

@@ -245,6 +245,21 @@ with_damage('a zero metapage', sub {
 		qr/42703/, 'a session goes on after it');
 });
 
+with_damage('a format version that is not known', sub {
+	my ($pages) = @_;
+	substr($pages->[0], $payload_at + 4, 4) = pack 'V', 7;
+}, sub {
+	like(psql_error($_), qr/ERROR:  0A000: index "item_v" has format version 7, this vdb_ext reads version 2\nHINT:  REINDEX the index, or /, $_)
+		foreach $query, $structure, $full, "SELECT vdb.index_stats('item_v')",
+		"INSERT INTO item SELECT 0, v FROM item LIMIT 1", 'VACUUM (INDEX_CLEANUP ON) item';
+	my ($code, $out, $err) = $node->psql('postgres', 'SELECT indexname, metric FROM vdb.stat_index ORDER BY 1',
+		extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	is($out, "item_other|ip\nitem_v|", 'its row in the view of all indexes has NULLs');
+	like($err, qr/WARNING:  0A000: could not look into index "item_v"\nDETAIL:  index "item_v" has format version 7/,
+		'and a warning says why');
+	is($node->safe_psql('postgres', "BEGIN; REINDEX INDEX item_v; $query; ROLLBACK"), $nearest, 'REINDEX heals');
+});
+
 with_damage('a damaged directory', sub {
 	my ($pages) = @_;
 	my ($block) = blocks_of($pages, 'directory');

@@ -5,7 +5,7 @@ check.py [STAGE]...        stages: see STAGES below
 Every stage runs even when one before it failed. The last line is `N passed, N failed`; the exit
 status is 1 when something failed.
 
-Environment: VDB_FUZZ_SECONDS, time for each fuzzer (60 when CI is set, else 10).
+Environment: VDB_FUZZ_SECONDS, time for each fuzzer (60).
 """
 
 import sys
@@ -27,6 +27,7 @@ STAGES = {
     "pgtap": stages_pg.pgtap,
     "isolation": stages_pg.isolation,
     "tap": stages_pg.tap,
+    "demo": stages_pg.demo,
     "ubsan": stages_pg.ubsan,
     "asan": stages_core.asan,
     "tsan": stages_core.tsan,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that includes point one way: each folder of src/ includes only those it stands on; and that
-setjmp stays behind its wall."""
+"""Checks that includes point one way: each folder of src/ includes only those it stands on; that
+setjmp stays behind its wall, and PostgreSQL's version in one file."""
 
 import pathlib
 import re
@@ -34,8 +34,13 @@ OWNERS = {
     r"|pgstat|port|portability|postgres|replication|storage|tcop|utils)(/|\.h|_fe\.h)": ["pg"],
     r"libpq-fe\.h": [],
 }
-# Words that belong to one file: the wall between C++ exceptions and PostgreSQL's longjmp.
-WORDS = {r"\b(sigsetjmp|PG_TRY|PG_CATCH)\b": ["pg/guard.h"]}
+# Words that belong to one file.
+WORDS = {
+    # The wall between C++ exceptions and PostgreSQL's longjmp.
+    r"\b(sigsetjmp|PG_TRY|PG_CATCH)\b": ["pg/guard.h"],
+    # What differs between PostgreSQL's versions.
+    r"\b(PG_VERSION_NUM|PG_MAJORVERSION_NUM|PG_MAJORVERSION)\b": ["pg/compat.h"],
+}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 
 

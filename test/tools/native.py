@@ -63,9 +63,24 @@ def blake3_library():
 
 def blake3(data):
     """The 32 bytes of BLAKE3(data)."""
+    return blake3_hash(data, blake3_library().blake3_hasher_init)
+
+
+def blake3_keyed(key, data):
+    """The keyed hash: key has 32 bytes."""
+    return blake3_hash(data, blake3_library().blake3_hasher_init_keyed, bytes(key))
+
+
+def blake3_derive(context, material):
+    """BLAKE3's derive_key: 32 bytes of key for that context."""
+    init = blake3_library().blake3_hasher_init_derive_key
+    return blake3_hash(material, init, context.encode())
+
+
+def blake3_hash(data, init, *arguments):
     library = blake3_library()
     hasher = ctypes.create_string_buffer(HASHER_BYTES)
-    library.blake3_hasher_init(hasher)
+    init(hasher, *arguments)
     library.blake3_hasher_update(hasher, bytes(data), ctypes.c_size_t(len(data)))
     out = ctypes.create_string_buffer(32)
     library.blake3_hasher_finalize(hasher, out, ctypes.c_size_t(32))
@@ -116,13 +131,14 @@ def xchacha_seal(key, nonce, plain):
     return out.raw
 
 
-def xchacha_open(key, nonce, sealed):
+def xchacha_open(key, nonce, sealed, associated=b""):
     """The plaintext; NativeError where the tag does not fit."""
     if len(sealed) < 16:
         raise NativeError("shorter than a tag")
     out = ctypes.create_string_buffer(max(1, len(sealed) - 16))
-    size, none = ctypes.c_ulonglong(len(sealed)), ctypes.c_ulonglong(0)
+    size, more = ctypes.c_ulonglong(len(sealed)), ctypes.c_ulonglong(len(associated))
     unseal = sodium().crypto_aead_xchacha20poly1305_ietf_decrypt
-    if unseal(out, None, None, bytes(sealed), size, None, none, bytes(nonce), bytes(key)) != 0:
+    rest = (bytes(associated), more, bytes(nonce), bytes(key))
+    if unseal(out, None, None, bytes(sealed), size, *rest) != 0:
         raise NativeError("authentication failed")
     return out.raw[: len(sealed) - 16]

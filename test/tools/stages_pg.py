@@ -3,9 +3,11 @@
 import collections
 import os
 import pathlib
+import platform
 import re
 import signal
 import subprocess
+import sys
 
 import stages_core
 import stages_store
@@ -199,6 +201,40 @@ def tap():
         return add(*in_parallel(run_one, tests))
 
 
+def run_demo():
+    """(status, output) of demo.py. It stops its server by itself, upon SIGTERM, too."""
+    command = [sys.executable, REPO / "test/tools/demo.py"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            output, _ = process.communicate(timeout=LIMIT_S)
+        except BaseException:
+            process.terminate()
+            raise
+    return process.returncode, output
+
+
+def demo():
+    """What the demo shows is what it promises. One test for each promise."""
+    require_module()
+    status, output = run_demo()
+    answers = re.findall(r"^\S.*\n(?:   \d\.\d{3}  .+\n){5}(?=\n)", output, re.M)
+    recall = re.search(r"recall@10.*\n[-+]+\n +([\d.]+) .*\b500$", output, re.M)
+    objects = re.findall(r"^ +\d+ \| (?:routing|chunk) .*\| ([tf]) +\| (\w+)$", output, re.M)
+    promises = {
+        "it ends well": status == 0,
+        "16 questions have five answers each": len(answers) == 16,
+        "the plan uses the index": "Index Scan using gloss_embedding_idx" in output,
+        "recall@10 of 500 queries is at least .95": recall and float(recall.group(1)) >= 0.95,
+        "the index has objects": len(objects) > 1,
+        "all are encrypted": all(on == "t" and "d9d9f7" not in head for on, head in objects),
+        "the server is removed": output.endswith("The server is stopped and its files are removed.\n"),
+    }
+    broken = [promise for promise, held in promises.items() if not held]
+    if broken:
+        print(output, *(f"demo: not so: {promise}" for promise in broken), sep="\n")
+    return len(promises) - len(broken), len(broken)
+
+
 def ubsan():
     """The module under UBSan through all tests that need one server. It is also the module's build
     by clang++ with warnings as errors."""
@@ -219,6 +255,7 @@ def ubsan():
 
 def clang_runtime():
     """The directory of clang's sanitizer libraries: a shared module needs the shared runtime."""
-    command = ["clang-14", "--print-file-name=libclang_rt.ubsan_standalone-x86_64.so"]
+    name = f"libclang_rt.ubsan_standalone-{platform.machine()}.so"
+    command = ["clang-14", f"--print-file-name={name}"]
     path = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     return str(pathlib.Path(path).parent)

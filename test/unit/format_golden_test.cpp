@@ -1,5 +1,6 @@
-/// Golden files: every on-disk format of this version, byte for byte. A release's files are never
-/// changed; a new format version adds its own. VDB_WRITE_GOLDEN=1 writes those that are missing.
+/// Golden files: objects, frames, wrapped keys and manifests of this version, byte for byte. (Pages
+/// are held against docs/format.md by test/tap/023_format.pl.) A release's files are never changed;
+/// a new format version adds its own. VDB_WRITE_GOLDEN=1 writes those that are missing.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include "crypto/object_cipher.h"
 #include "crypto/wrapped_key.h"
 #include "format/geometry.h"
+#include "format/manifest.h"
 #include "unit/format_samples.h"
 
 namespace vdb::format {
@@ -108,6 +110,15 @@ TEST(Golden, Routing) {
   EXPECT_EQ(object->calibration, SampleRouting(5).calibration);
   // Its theta is one of another rule.
   EXPECT_EQ(ParseRoutingObject(ReadGolden("routing/v1.cbor")).status().code(), Code::kCorruption);
+}
+
+TEST(Golden, Manifest) {
+  const std::string text = WriteManifest(SampleManifest()).value();
+  ExpectGolden("manifest/v2.json", Bytes(text.begin(), text.end()));
+  const Bytes golden = ReadGolden("manifest/v2.json");
+  Result<Manifest> manifest = ParseManifest(std::string(golden.begin(), golden.end()));
+  ASSERT_TRUE(manifest.ok()) << manifest.status().message();
+  EXPECT_EQ(*manifest, SampleManifest());
 }
 
 TEST(Golden, EncryptedObject) {

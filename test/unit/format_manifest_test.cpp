@@ -5,38 +5,16 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "unit/format_samples.h"
+
 namespace vdb::format {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-ManifestObject Object(uint8_t seed) {
-  ManifestObject object;
-  for (size_t i = 0; i < object.id.size(); ++i) object.id[i] = static_cast<uint8_t>(seed + i);
-  object.cid = "z" + std::string(40, static_cast<char>('a' + seed % 20));
-  object.bytes = 1000u + seed;
-  return object;
-}
-
-Manifest Sample() {
-  Manifest manifest;
-  manifest.index.fill(0xab);
-  manifest.epoch = 7;
-  manifest.parent = "zParent";
-  manifest.dimensions = 384;
-  manifest.metric = Metric::kCosine;
-  manifest.element = ElementType::kFloat16;
-  manifest.chunk_size = 10000;
-  manifest.total_vectors = 25;
-  manifest.lists = 9;
-  manifest.routing = Object(1);
-  manifest.chunks = {{Object(2), 10, 0, 4}, {Object(3), 12, 4, 1}, {Object(4), 3, 5, 4}};
-  return manifest;
-}
-
 TEST(Manifest, RoundTrip) {
   for (bool parent : {true, false}) {
-    Manifest manifest = Sample();
+    Manifest manifest = SampleManifest();
     if (!parent) manifest.parent.reset();
     const Result<std::string> text = WriteManifest(manifest);
     ASSERT_TRUE(text.ok()) << text.status().message();
@@ -47,7 +25,7 @@ TEST(Manifest, RoundTrip) {
 }
 
 TEST(Manifest, OtherVersionsAreRefusedByName) {
-  Json json = Json::parse(WriteManifest(Sample()).value());
+  Json json = Json::parse(WriteManifest(SampleManifest()).value());
   for (const Json& version : {Json(1), Json(3), Json("2"), Json(2.5), Json(nullptr)}) {
     json["version"] = version;
     const Status status = ParseManifest(json.dump()).status();
@@ -74,7 +52,7 @@ TEST(Manifest, AnotherStructureIsRefusedByName) {
 
 // Each change makes it something that no writer wrote.
 TEST(Manifest, FaultsAreNamed) {
-  const Json good = Json::parse(WriteManifest(Sample()).value());
+  const Json good = Json::parse(WriteManifest(SampleManifest()).value());
   const struct {
     const char* says;
     std::function<void(Json&)> change;
@@ -137,10 +115,10 @@ TEST(Manifest, FaultsAreNamed) {
 }
 
 TEST(Manifest, WhatDoesNotAddUpIsNotWritten) {
-  Manifest manifest = Sample();
+  Manifest manifest = SampleManifest();
   manifest.total_vectors++;
   EXPECT_EQ(WriteManifest(manifest).status().code(), Code::kInvalidArgument);
-  manifest = Sample();
+  manifest = SampleManifest();
   manifest.routing.cid = "no cid";
   EXPECT_EQ(WriteManifest(manifest).status().code(), Code::kInvalidArgument);
 }

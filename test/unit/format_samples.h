@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/random.h"
 #include "format/chunk.h"
+#include "format/manifest.h"
 #include "format/routing_object.h"
 
 namespace vdb::format {
@@ -116,5 +118,32 @@ struct SampleRouting {
     return {header, calibration, centroids, scale, radius, rows, chunk_lists};
   }
 };
+
+inline ManifestObject SampleManifestObject(uint8_t seed) {
+  ManifestObject object;
+  for (size_t i = 0; i < object.id.size(); ++i) object.id[i] = static_cast<uint8_t>(seed + i);
+  object.cid = "z" + std::string(40, static_cast<char>('a' + seed % 20));
+  object.bytes = 1000u + seed;
+  return object;
+}
+
+/// Of three chunks; replaces another one.
+inline Manifest SampleManifest() {
+  Manifest manifest;
+  manifest.index.fill(0xab);
+  manifest.epoch = 7;
+  manifest.parent = "zParent";
+  manifest.dimensions = 384;
+  manifest.metric = Metric::kCosine;
+  manifest.element = ElementType::kFloat16;
+  manifest.chunk_size = 10000;
+  manifest.total_vectors = 25;
+  manifest.lists = 9;
+  manifest.routing = SampleManifestObject(1);
+  manifest.chunks = {{SampleManifestObject(2), 10, 0, 4},
+                     {SampleManifestObject(3), 12, 4, 1},
+                     {SampleManifestObject(4), 3, 5, 4}};
+  return manifest;
+}
 
 }  // namespace vdb::format

@@ -90,7 +90,7 @@ Sample SampleTable(Relation heap, Relation index, IndexInfo* info, const Opclass
     state.row_memory =
         AllocSetContextCreate(CurrentMemoryContext, "vdb sample row", ALLOCSET_DEFAULT_SIZES);
     const double rows =
-        table_index_build_scan(heap, index, info, true, false, SampleRow, &state, nullptr);
+        table_index_build_scan(heap, index, info, true, true, SampleRow, &state, nullptr);
     MemoryContextDelete(state.row_memory);
     return rows;
   });
