@@ -27,10 +27,16 @@ $node->safe_psql('postgres', qq{
 	CREATE USER MAPPING FOR CURRENT_USER SERVER portal;
 	CREATE INDEX remote ON gloss USING vdb (embedding) WITH (store = portal)});
 
-# Without preloading each session has a cache of its own, which begins empty.
-$node->stop;
-$node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "''");
-$node->start;
+# Without preloading each session has a cache of its own, which begins empty; but nobody builds in a store.
+sub preload
+{
+	my ($libraries) = @_;
+	$node->stop;
+	$node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "'$libraries'");
+	$node->start;
+	return;
+}
+preload('');
 
 # A search's figures, and the ranges that it asked for, in order, of each object.
 sub cold_search
@@ -106,9 +112,9 @@ is(scalar(grep { $_ <= $gap } map { gaps($_) } @at_once), 0, 'always');
 cmp_ok(scalar(grep { $_ <= $largest_gap } map { gaps($_) } @at_once), '>', 0, 'larger gaps do not');
 
 # Exact distances from chunks, where the codes are there: a dozen vectors of the table's, in one more round.
-my @lazy;
-foreach my $query (0 .. 49)
+sub from_chunks
 {
+	my ($query) = @_;
 	my ($code, $out, $err) = $node->psql('postgres', qq{
 		SET client_min_messages = warning;
 		SET enable_seqscan = off; SET enable_sort = off; SET vdb.rerank = chunk;
@@ -118,8 +124,9 @@ foreach my $query (0 .. 49)
 	my %search;
 	@search{qw(rounds requests bytes exact)} = split /\|/, (split /\n/, $out)[-1];
 	is($err, '', "from chunks, search $query") if $err ne '';
-	push @lazy, \%search;
+	return \%search;
 }
+my @lazy = map { from_chunks($_) } 0 .. 49;
 my ($lazy_rounds, $lazy_requests, $lazy_bytes, $lazy_exact) = map { my $what = $_; [ map { $_->{$what} } @lazy ] } qw(rounds requests bytes exact);
 note sprintf 'from chunks: most rounds %d, requests %d, bytes %d, distances %d', map { max(@{$_}) } $lazy_rounds, $lazy_requests, $lazy_bytes, $lazy_exact;
 cmp_ok(min(@{$lazy_exact}), '>=', 10, 'from chunks: exact distances');
@@ -148,5 +155,16 @@ is(scalar(grep { $_->{requests} > $few_connections and grep { $_ <= $largest_gap
 cmp_ok(scalar(grep { $_->{requests} <= $few_connections and grep { $_ <= $largest_gap } gaps($_) } @few),
 	'>', 0, 'but no more of them than it takes');
 cmp_ok(sum(map { $_->{requests} } @few) / @few, '<', sum(map { $_->{requests} } @at_once) / @at_once, 'which makes fewer requests');
+
+# Where codes say less, more rows are compared: after the first, twice as many are read at a time.
+preload('vdb_ext');
+$node->safe_psql('postgres', q{ALTER INDEX remote SET (code_bits = 1); REINDEX INDEX remote});
+preload('');
+@lazy = map { from_chunks($_) } 0 .. 49;
+($lazy_rounds, $lazy_requests, $lazy_bytes, $lazy_exact) = map { my $what = $_; [ map { $_->{$what} } @lazy ] } qw(rounds requests bytes exact);
+note sprintf 'from chunks, by one bit: most rounds %d, requests %d, bytes %d, distances %d', map { max(@{$_}) } $lazy_rounds, $lazy_requests, $lazy_bytes, $lazy_exact;
+cmp_ok(max(@{$lazy_exact}), '>', 48, 'from chunks, by one bit: many exact distances');
+cmp_ok(max(@{$lazy_rounds}), '<=', 4, 'from chunks, by one bit: in a few rounds all the same');
+cmp_ok(max(@{$lazy_bytes}), '<=', 5_000_000, 'from chunks, by one bit: of 5 MB');
 
 done_testing();
