@@ -230,6 +230,38 @@ SELECT build_index();
 SET ROLE vdb_store_user;
 SELECT vdb.chunk_cid('item_v', 1);
 RESET ROLE;
+-- A directory takes both privileges of the server's owner, whenever it is used, also where a session has it open.
+SELECT current_setting('data_directory') || '/vdb_test_own_store' AS own_path \gset
+DO $$ BEGIN EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', 'cat >/dev/null; mkdir -p "' || current_setting('data_directory') || '/vdb_test_own_store"'); END $$;
+DROP INDEX owned_v;
+GRANT pg_read_server_files TO vdb_store_user;
+SET ROLE vdb_store_user;
+CREATE SERVER own_dir FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path :'own_path');
+RESET ROLE;
+GRANT pg_write_server_files TO vdb_store_user;
+SET ROLE vdb_store_user;
+CREATE SERVER own_dir FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path :'own_path');
+CREATE INDEX owned_v ON owned USING vdb (v) WITH (store = own_dir);
+SELECT objects FROM vdb.prewarm('owned_v', 'routing');
+RESET ROLE;
+REVOKE pg_write_server_files FROM vdb_store_user;
+SET ROLE vdb_store_user;
+CREATE INDEX ON owned USING vdb (v) WITH (store = own_dir);
+SET enable_seqscan = off;
+SELECT count(*) FROM (SELECT 1 FROM owned ORDER BY v <-> '[0,0,0]' LIMIT 5) s;
+\echo :SQLSTATE
+RESET ROLE;
+GRANT pg_write_server_files TO vdb_store_user;
+REVOKE pg_read_server_files FROM vdb_store_user;
+SET ROLE vdb_store_user;
+SELECT count(*) FROM (SELECT 1 FROM owned ORDER BY v <-> '[0,0,0]' LIMIT 5) s;
+RESET ROLE;
+GRANT pg_read_server_files TO vdb_store_user;
+SELECT count(*) FROM (SELECT 1 FROM owned ORDER BY v <-> '[0,0,0]' LIMIT 5) s;
+RESET enable_seqscan;
+DROP INDEX owned_v;
+SELECT count(*) > 0 AS purged FROM vdb.purge('own_dir');
+DROP SERVER own_dir;
 SET client_min_messages = warning;
 DROP TABLE item, passing, unsafe, owned;
 DROP FUNCTION build_index();

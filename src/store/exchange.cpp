@@ -62,10 +62,11 @@ Status ExchangeRun::Begin() {
 
 Status ExchangeRun::Judged() {
   const std::unique_ptr<HttpCall> call = std::move(call_);
-  const Verdict verdict = Judge(*call, *context_);
-  if (call->error() == HttpError::kNone && !verdict.outage) permission_.Answered();
   const bool is_reply = call->error() == HttpError::kNone;
-  if (verdict.kind == Verdict::Kind::kAnswer || (is_reply && exchange_->Expects(call->reply()))) {
+  const bool expected = is_reply && exchange_->Expects(call->reply());
+  const Verdict verdict = Judge(*call, *context_, expected);
+  if (is_reply && !verdict.outage) permission_.Answered();
+  if (verdict.kind == Verdict::Kind::kAnswer || expected) {
     permission_.Answered();
     tries_.Reset();
     VDB_ASSIGN_OR_RETURN(request_, exchange_->Next(&call->reply()));

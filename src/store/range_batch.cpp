@@ -68,6 +68,9 @@ Result<bool> RangeBatch::Advance() {
   VDB_RETURN_IF_ERROR(Land());
   if (left_ == 0) return true;
   if (deadline_.Expired()) {
+    // What is under way is given up, and judged by nobody else.
+    Count(context_->state->requests, flying_.size());
+    Count(context_->state->errors[static_cast<size_t>(HttpError::kTimeout)], flying_.size());
     const Fetch& fetch = SlowestFetch();
     if (!fetch.other_host) permission_.Failed(true);
     return Error(fetch, Code::kUnavailable, Describe(HttpError::kTimeout));

@@ -142,7 +142,7 @@ Verdict OfStatus(const HttpReply& reply, Refusal refusal) {
 
 }  // namespace
 
-Verdict Judge(const HttpCall& call, const HttpContext& context) {
+Verdict Judge(const HttpCall& call, const HttpContext& context, bool expected) {
   StoreState& state = *context.state;
   Count(state.requests);
   Count(state.received_bytes, call.received_bytes());
@@ -153,7 +153,7 @@ Verdict Judge(const HttpCall& call, const HttpContext& context) {
   const int status = call.reply().status;
   if (status >= 200 && status < 300) return {};
   const Refusal refusal = RefusalOf(status);
-  Count(state.refusals[static_cast<size_t>(refusal)]);
+  if (!expected) Count(state.refusals[static_cast<size_t>(refusal)]);
   Verdict verdict = OfStatus(call.reply(), refusal);
   if (context.reread != nullptr) context.reread(call.reply(), verdict);
   return verdict;

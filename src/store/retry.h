@@ -30,8 +30,9 @@ struct Verdict {
   int retry_after_ms = 0;  // that the server asked for
 };
 
-/// Looks at a call that is done, and counts it.
-Verdict Judge(const HttpCall& call, const HttpContext& context);
+/// Looks at a call that is done, and counts it: as an error where it failed, or where the store
+/// refused, unless that was an `expected` answer.
+Verdict Judge(const HttpCall& call, const HttpContext& context, bool expected = false);
 
 /// The tries of one request.
 class Tries {

@@ -3,14 +3,17 @@
 use strict;
 use warnings;
 
+use MIME::Base64 qw(decode_base64url);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use VdbIndex;
+use VdbRemote;
 use VdbStandin;
 use VdbTest;
 
+# Statements are not logged: those that make mappings hold secrets.
 my $node = new_node('remote', conf => "autovacuum = off\nvdb.allow_http = on\nmax_connections = 120\n"
-	  . "max_parallel_maintenance_workers = 0\n");
+	  . "max_parallel_maintenance_workers = 0\nvdb.gc_retention = 0\nlog_statement = none\n");
 load_gloss($node, 6000);
 load_queries($node);
 # Distances too, so that a wrong one would show.
@@ -42,9 +45,53 @@ my $recall = q{
 # An empty cache, for all sessions.
 sub cold { $node->restart; return; }
 
+# What nobody may learn who hears the wire: pieces of vectors, of texts, of keys, and of what objects hold.
+sub plain_pieces
+{
+	my ($kind, $standin, $token) = @_;
+	my %pieces = ("the database's key" => [ pack 'H*', $node->safe_psql('postgres', q{SELECT encode(key, 'hex') FROM vdb.master_key}) ]);
+	# Little-endian, as in memory.
+	$pieces{'a vector'} = [ map { pack 'f<4', split /,/ } split /\n/, $node->safe_psql('postgres',
+		q{SELECT translate((embedding::real[])[i * 10 + 1:i * 10 + 4]::text, '{}', '') FROM gloss, generate_series(0, 4) i WHERE id % 1000 = 0}) ];
+	$pieces{'a text'} = [ split /\n/, $node->safe_psql('postgres', q{SELECT left(gloss, 40) FROM gloss WHERE length(gloss) >= 20 AND id % 100 = 0}) ];
+	foreach my $line (split /\n/, $node->safe_psql('postgres',
+			q{SELECT kind, vdb.chunk_cid('remote', number) FROM vdb.index_objects('remote')}))
+	{
+		my ($object, $cid) = split /\|/, $line;
+		my $key = substr decode_base64url(substr $cid, 1), 36, 32;
+		push @{ $pieces{"an object's key"} }, $key, unpack('H*', $key);
+		# Codes, vectors, centroids, from all over the object: not what is padding, or repeats itself.
+		next unless $kind eq 's5' && -d "$ENV{VDB_TEST}/../build/npm/s5/node_modules";
+		local $ENV{S5_TOKEN} = $token;
+		my $reader = "$ENV{VDB_TEST}/store/node/read_blob.mjs";
+		open my $pipe, '-|:raw', 'node', $reader, "$ENV{VDB_TEST}/../build/npm/s5", $standin->{url}, $cid or die $!;
+		my $plain = do { local $/ = undef; <$pipe> };
+		close $pipe or die "the object of $cid was not read";
+		foreach my $at (map { $_ * 4096 } 0 .. length($plain) / 4096 - 1)
+		{
+			my $piece = substr $plain, $at, 24;
+			push @{ $pieces{"what the $object object holds"} }, $piece if $piece !~ /(.)\1\1/s;
+		}
+	}
+	cmp_ok(scalar @{ $pieces{$_} }, '>', $_ =~ /database/ ? 0 : 1, "$kind: $_: there is something to look for") foreach sort keys %pieces;
+	return \%pieces;
+}
+
+# In both directions, since the record was last forgotten.
+sub is_secret
+{
+	my ($kind, $standin, $pieces, $name) = @_;
+	my $wire = $standin->wire;
+	foreach my $what (sort keys %{$pieces})
+	{
+		is(scalar(grep { index($wire, $_) >= 0 } @{ $pieces->{$what} }), 0, "$kind, $name: $what is not on the wire");
+	}
+	return length $wire;
+}
+
 sub a_store
 {
-	my ($kind, $standin, $options, $secrets, $get) = @_;
+	my ($kind, $standin, $options, $secrets, $secret, $token) = @_;
 	$node->safe_psql('postgres', qq{
 		CREATE SERVER $kind FOREIGN DATA WRAPPER vdb_store OPTIONS ($options);
 		CREATE USER MAPPING FOR CURRENT_USER SERVER $kind OPTIONS ($secrets)});
@@ -55,16 +102,14 @@ sub a_store
 	$node->safe_psql('postgres', "CREATE INDEX remote ON gloss USING vdb (embedding) WITH (store = $kind, chunk_size = 2000)");
 	cmp_ok($node->safe_psql('postgres', $recall), '>=', 0.93, "$kind: recall");
 	my $right = answer(0, 40);
-	isnt($standin->wire(sent => 0) =~ /secret/ ? 'there' : '', 'there', "$kind: no secret in what was sent in full");
+	# A token is in its header and nowhere else; what signs requests is not sent at all.
+	my $asked = $standin->wire(sent => 0);
+	if (defined $token) { cmp_ok($asked =~ s/^authorization: bearer \Q$token\E\r$//gim, '>', 5, "$kind: the token was sent"); }
+	is(index($asked, $secret), -1, "$kind: no secret in what was sent in full");
 
-	# What travelled is ciphertext: no vector, no text, no key.
-	my $wire = $standin->wire;
-	my $plain = pack 'f<4', split /,/, $node->safe_psql('postgres',
-		q{SELECT translate((embedding::real[])[1:4]::text, '{}', '') FROM gloss WHERE id = 0});
-	ok(length $wire > 1_000_000, "$kind: the wire was recorded");
-	is(index($wire, $plain), -1, "$kind: no vector on the wire");
-	is(index($wire, pack('H*', $node->safe_psql('postgres', q{SELECT encode(key, 'hex') FROM vdb.master_key}))), -1,
-		"$kind: no key on the wire");
+	# What travelled is ciphertext: no vector, no text, no code, no key.
+	my $pieces = plain_pieces($kind, $standin, $token);
+	cmp_ok(is_secret($kind, $standin, $pieces, 'a build'), '>', 1_000_000, "$kind: the wire was recorded");
 
 	# Cold: centroids, then what the search needs, in few requests; the next finds it there.
 	cold();
@@ -74,6 +119,7 @@ sub a_store
 	cmp_ok($summary->{requests}, '>', 0, "$kind: a cold search asks the store");
 	cmp_ok($summary->{requests}, '<=', 60, "$kind: not often");
 	cmp_ok($summary->{response_bytes}, '<', 5_000_000, "$kind: nor for much");
+	cmp_ok(is_secret($kind, $standin, $pieces, 'a search'), '>', 100_000, "$kind: a search was recorded, too");
 	$standin->forget;
 	answer(1, 1);
 	is($standin->summary->{requests}, 0, "$kind: what is cached is not asked for");
@@ -166,6 +212,9 @@ sub a_store
 	}
 	index_is_whole($node, 'gloss', 'remote', 'embedding', '(SELECT embedding FROM held_out WHERE id = 3)', $kind);
 	$node->safe_psql('postgres', 'DROP INDEX remote');
+	$standin->forget;
+	cmp_ok($node->safe_psql('postgres', q{SELECT count(*) FROM vdb.gc() WHERE action = 'removed'}), '>', 3, "$kind: a collection");
+	cmp_ok(is_secret($kind, $standin, $pieces, 'a collection'), '>', 1000, "$kind: a collection was recorded, too");
 	return;
 }
 
@@ -184,7 +233,7 @@ sub wait_until_it_answers
 }
 
 my $portal = VdbStandin->start('s5_portal.py', '--token', 'sesame', '--allow-delete', '--wire');
-a_store('s5', $portal, "type 's5', url '$portal->{url}'", "auth_token 'sesame'");
+a_store('s5', $portal, "type 's5', url '$portal->{url}'", "auth_token 'sesame'", 'sesame', 'sesame');
 
 # A token in a file: when it has been replaced, the same session uses the new one.
 {
@@ -197,13 +246,16 @@ a_store('s5', $portal, "type 's5', url '$portal->{url}'", "auth_token 'sesame'")
 SELECT bool_and(ok) FROM vdb.store_check('s5');}, on_error_stop => 0);
 	is($out, "f\nt", 's5: a token in a file, replaced');
 }
+$node->safe_psql('postgres', 'DROP SERVER s5 CASCADE');
 undef $portal;
 
 SKIP:
 {
-	my $s3 = VdbStandin->start('s3_server.py', '--wire') or skip $VdbStandin::unavailable, 1;
+	my $passing = 'a-passing-word';
+	my $s3 = VdbStandin->start('s3_server.py', '--wire', '--session-token', $passing) or skip $VdbStandin::unavailable, 1;
 	a_store('s3', $s3, "type 's3', endpoint '$s3->{url}', bucket '$s3->{bucket}', region '$s3->{region}', path_style 'on'",
-		"access_key_id '$s3->{access_key_id}', secret_access_key '$s3->{secret_access_key}'");
+		"access_key_id '$s3->{access_key_id}', secret_access_key '$s3->{secret_access_key}', session_token '$passing'", $s3->{secret_access_key});
+	shows_no_secret($node, 'sesame', $s3->{access_key_id}, $s3->{secret_access_key}, $passing);
 }
 
 done_testing();

@@ -28,6 +28,16 @@ my $search = "SELECT string_agg(id::text, ',') FROM (SELECT id FROM gloss ORDER 
 my $right;
 my $everything = "SET vdb.rerank = %s; SET vdb.iterative_scan = relaxed_order; SELECT count(*) FROM (SELECT id FROM gloss ORDER BY embedding <-> $query OFFSET 0) s";
 
+# A search that needs bytes, and does not get them, takes no longer than vdb.request_timeout. On a machine that is busy it
+# may; faults that nobody ends last for minutes.
+my $patience_s = 30;
+sub ends_in_time
+{
+	my ($start, $name) = @_;
+	cmp_ok(time - $start, '<', $patience_s, "$name: within vdb.request_timeout, and some");
+	return;
+}
+
 # A statement while there is a fault. Nobody waits longer than need be for an answer that does not come; and who gives up
 # within a second has not found out that the store is away, so that nobody waits for that to pass either.
 sub ask_at_fault
@@ -56,7 +66,9 @@ sub reading
 	my ($kind, $standin, $path, $name, $fault, $how, $state, $text) = @_;
 	my $session = cold();
 	$standin->fault($fault, method => 'GET', path => $path, times => undef, %{$how});
+	my $start = time;
 	my ($out, $err) = ask_at_fault($session, $search, $fault);
+	ends_in_time($start, "$kind, $name");
 	cmp_ok($standin->hits->[0][1], '>', 0, "$kind, $name: it was asked");
 	if ($state eq '')
 	{

@@ -1,13 +1,17 @@
-# Cancel, statement_timeout and pg_terminate_backend at every wait for a store: while an index is opened, a connection is
-# made, an answer is awaited or comes in, between two tries, during an upload and its check, in a collection, and while
-# another session fetches. The statement ends though the store would go on for minutes, and leaves nothing behind.
+# Cancel, statement_timeout and pg_terminate_backend at every wait for a store: while an index is opened, a name
+# is looked up, a connection is made, an answer is awaited or comes in, there or where a redirect leads, between two tries,
+# during an upload and its check, in a collection, for a directory's records, and while another session fetches. The statement ends though the store would go on for minutes, and leaves nothing behind.
 use strict;
 use warnings;
 
+use Fcntl qw(LOCK_EX);
 use IO::Select;
 use IO::Socket::INET;
+use List::Util qw(max);
+use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
+use VdbGarbage;
 use VdbIndex;
 use VdbRemote;
 use VdbStandin;
@@ -25,6 +29,8 @@ $node->safe_psql('postgres', qq{
 	CREATE SERVER s5 FOREIGN DATA WRAPPER vdb_store
 	  OPTIONS (type 's5', url '$portal->{url}', connect_timeout '600000', stall_timeout '600000');
 	CREATE USER MAPPING FOR CURRENT_USER SERVER s5 OPTIONS (auth_token 'sesame')});
+# Whose faults are meant: the portal's, or those of where its redirects lead.
+our $faulty = $portal;
 my $settings = 'SET enable_seqscan = off; SET enable_sort = off; SET jit = off; SET vdb.probes = 100000';
 my $query = '(SELECT embedding FROM held_out WHERE id = 3)';
 my $search = "SELECT string_agg(id::text, ',') FROM (SELECT id FROM gloss ORDER BY embedding <-> $query LIMIT 10) s";
@@ -54,10 +60,11 @@ sub descriptors
 sub memory
 {
 	my ($pid) = @_;
-	return slurp("/proc/$pid/status") =~ /^RssAnon:\s+(\d+) kB/m ? $1 : die 'no RssAnon';
+	return slurp_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+) kB/m ? $1 : die 'no RssAnon';
 }
 
-sub slurp { my ($file) = @_; local (@ARGV, $/) = ($file); return scalar <>; }
+# Frames of the cache that are not free: those that somebody has claimed, and left, would be among them.
+sub used { return $node->safe_psql('postgres', 'SELECT used FROM vdb.stat_cache'); }
 
 sub is_pinned_by_nobody
 {
@@ -100,14 +107,15 @@ my $rounds = 6;
 sub ends
 {
 	my ($name, $sql, $begin, %more) = @_;
-	my $waits = $more{waits} // sub { return $_[0] ? has_hit($portal) : wait_for_hit($portal) };
+	my $waits = $more{waits} // sub { return $_[0] ? has_hit($faulty) : wait_for_hit($faulty) };
 	my $session = session($node, $settings);
 	my $pid = pid_of($session);
 	my ($descriptors, $memory);
+	my $used = used();
 	foreach my $round (1 .. $rounds)
 	{
 		my $how = $round % 2 ? 'timeout' : 'cancel';
-		$portal->forget;
+		$faulty->forget;
 		$begin->();
 		my ($out, $err) = end_one($session, $pid, $sql, $how, $waits);
 		if ($round <= 2)
@@ -115,10 +123,11 @@ sub ends
 			like($err, qr/ERROR:  $endings{$how}/, "$name: $how ends it");
 			is($out, '', "$name: $how: no answer");
 			is_pinned_by_nobody("$name, $how");
+			is(used(), $used, "$name, $how: no frame is claimed");
 			$more{after}->("$name, $how") if $more{after};
 			($descriptors, $memory) = (descriptors($pid), memory($pid));
 		}
-		$portal->clear_faults;
+		$faulty->clear_faults;
 	}
 	cmp_ok(descriptors($pid), '<=', $descriptors + 2, "$name: no connection is left each time");
 	cmp_ok(memory($pid), '<=', $memory + 4096, "$name: nor memory");
@@ -130,7 +139,8 @@ sub ends
 	like($err, qr/$endings{terminate}/, "$name: terminate ends it");
 	wait_until($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $victim");
 	is_pinned_by_nobody("$name, terminate");
-	$portal->clear_faults;
+	is(used(), $used, "$name, terminate: no frame is claimed");
+	$faulty->clear_faults;
 	$more{restore}->($session) if $more{restore};
 	$session->query_safe('SET statement_timeout = 0');
 	answers_again($session, $more{again} // $sql, exists $more{right} ? $more{right} : $right, $name);
@@ -146,7 +156,7 @@ sub wait_until_hung_up
 	my $open;
 	for (1 .. $patience)
 	{
-		$open = grep { !defined $_->{ended} } @{ $portal->records };
+		$open = grep { !defined $_->{ended} } @{ $faulty->records };
 		last if $open == 0;
 		usleep(100_000);
 	}
@@ -154,7 +164,7 @@ sub wait_until_hung_up
 	return;
 }
 
-sub stall { my (%how) = @_; return sub { $portal->fault('stall', seconds => 600, times => undef, %how) }; }
+sub stall { my (%how) = @_; return sub { $faulty->fault('stall', seconds => 600, times => undef, %how) }; }
 
 $node->safe_psql('postgres', 'CREATE INDEX remote ON gloss USING vdb (embedding) WITH (store = s5, chunk_size = 1000)');
 $right = right_rows($node, $settings, $search);
@@ -163,7 +173,15 @@ my %get = (method => 'GET', path => '^/z');
 cold(0);
 ends('opening an index', $search, stall(%get));
 cold(1);
-ends('the first byte', $search, stall(%get));
+my ($used, $claimed) = (used(), 0);
+ends('the first byte', $search, stall(%get),
+	waits => sub {
+		return has_hit($portal) if $_[0];
+		wait_for_hit($portal);
+		$claimed = max($claimed, used());
+		return 1;
+	});
+cmp_ok($claimed, '>', $used, 'the first byte: meanwhile there are claims');
 cold(1);
 ends('a body', $search, stall(%get, at => 1000));
 
@@ -241,4 +259,86 @@ answers_again($first, $search, $right, "another's fetch");
 is_pinned_by_nobody("another's fetch");
 $_->quit foreach $first, $third;
 is($node->safe_psql('postgres', q{SELECT count(*) FROM vdb.gc() WHERE action <> 'kept'}), 0, 'nothing is left to collect');
+
+# Where a redirect leads.
+{
+	$node->safe_psql('postgres', q{ALTER SERVER s5 OPTIONS (ADD redirect 'on')});
+	cold(1);
+	# Its control port is the portal's second; it ends with the portal.
+	local $faulty = bless { %{$portal}, admin => $portal->{second_admin}, pid => undef, in => undef }, 'VdbStandin';
+	ends('where a redirect leads', $search, stall(method => 'GET'));
+	$node->safe_psql('postgres', q{ALTER SERVER s5 OPTIONS (DROP redirect)});
+}
+
+# The records of a directory, while another process writes them.
+{
+	my $path = new_store('directory');
+	$node->safe_psql('postgres', "CREATE SERVER directory FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$path'); SELECT vdb.adopt('directory')");
+	open my $records, '<', "$path/.records/.lock" or die "$path: $!";
+	flock $records, LOCK_EX or die $!;
+	ends('the records of a directory', q{SELECT vdb.adopt('directory')}, sub { },
+		waits => sub {
+			# Who has ended has waited: the lock is ours.
+			wait_until($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'SELECT vdb.adopt%' AND state = 'active'
+				AND wait_event_type = 'Extension'}) unless $_[0];
+			return 1;
+		},
+		restore => sub { close $records }, right => '');
+}
+
+# A name that nobody answers for: looking it up cannot be stopped, and is left to itself.
+{
+	my ($library, $looked_up, $held) = map { "$ENV{TESTDIR}/$_" } 'slow_names.so', 'looked_up', 'held';
+	append_to_file("$library.c", q{
+		#define _GNU_SOURCE
+		#include <dlfcn.h>
+		#include <fcntl.h>
+		#include <netdb.h>
+		#include <stdlib.h>
+		#include <string.h>
+		#include <unistd.h>
+		int getaddrinfo(const char* name, const char* service, const struct addrinfo* hints, struct addrinfo** found) {
+			int (*real)(const char*, const char*, const struct addrinfo*, struct addrinfo**) = dlsym(RTLD_NEXT, "getaddrinfo");
+			if (name == NULL || strcmp(name, "slow.invalid") != 0) return real(name, service, hints, found);
+			int file = open(getenv("VDB_LOOKED_UP"), O_WRONLY | O_CREAT | O_APPEND, 0600);
+			if (write(file, "x", 1) != 1) abort();
+			close(file);
+			while (access(getenv("VDB_HELD"), F_OK) == 0) usleep(20000);
+			return EAI_NONAME;
+		}});
+	system_or_bail('cc', '-shared', '-fPIC', '-o', $library, "$library.c", '-ldl');
+	append_to_file($held, '');
+	local @ENV{qw(LD_PRELOAD VDB_LOOKED_UP VDB_HELD)} = ($library, $looked_up, $held);
+	cold(1);
+	delete $ENV{LD_PRELOAD};
+	$node->safe_psql('postgres', q{ALTER SERVER s5 OPTIONS (SET url 'http://slow.invalid')});
+	my $used = used();
+	foreach my $how ('timeout', 'cancel', 'terminate')
+	{
+		my $session = session($node, $settings);
+		my $pid = pid_of($session);
+		my $before = (-s $looked_up) // 0;
+		my $asks = sub { return ((-s $looked_up) // 0) > $before };
+		my (undef, $err) = end_one($session, $pid, $search, $how, sub {
+			return $asks->() if $_[0];
+			for (1 .. $patience) { last if $asks->(); usleep(100_000); }
+			return $asks->() || die 'no name was looked up';
+		});
+		like($err, qr/$endings{$how}/, "a name: $how ends the wait for it");
+		if ($how eq 'terminate')
+		{
+			wait_until($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid");
+			next;
+		}
+		is((ask($session, 'SET statement_timeout = 0; SELECT 1'))[0], '1', "a name: $how: the session goes on");
+		$session->quit;
+	}
+	is_pinned_by_nobody('a name');
+	is(used(), $used, 'a name: no frame is claimed');
+	unlink $held;
+	$node->safe_psql('postgres', "ALTER SERVER s5 OPTIONS (SET url '$portal->{url}')");
+	my $session = session($node, $settings);
+	answers_again($session, $search, $right, 'a name');
+	$session->quit;
+}
 done_testing();

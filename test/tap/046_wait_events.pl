@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use Fcntl qw(LOCK_EX);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use VdbGarbage;
@@ -80,11 +81,36 @@ $session = start_sql($node, $search);
 waits($searching, 1, 'VdbStoreRetry', 'a search that waits before it asks again');
 end_sessions($session);
 
+# A directory's records, which another process writes.
+my $path = new_store('store');
+$node->safe_psql('postgres', "CREATE SERVER archive FOREIGN DATA WRAPPER vdb_store OPTIONS (type 'file', path '$path'); SELECT vdb.adopt('archive')");
+open my $records, '<', "$path/.records/.lock" or die "$path: $!";
+flock $records, LOCK_EX or die $!;
+$session = start_sql($node, q{SELECT vdb.adopt('archive')});
+waits("query LIKE 'SELECT vdb.adopt%' AND state = 'active'", 1, 'VdbStoreLock', 'who waits for the records of a directory');
+close $records;
+is((finish_sql($session))[1], '', 'and gets them');
+
+# The worker that mirrors manifests comes to an index that somebody has locked since it was built.
+my $rebuilt = $node->background_psql('postgres');
+$rebuilt->query_safe('BEGIN; REINDEX INDEX item_v');
+$session = start_sql($node, q{BEGIN; DROP INDEX item_v; SELECT pg_sleep(600)});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'}), 'a lock is wanted');
+$rebuilt->query_safe('COMMIT');
+$rebuilt->quit;
+waits("backend_type = 'vdb_ext mirror'", 1, 'VdbMirrorLock', 'a worker that waits for an index');
+end_sessions($session);
+
 # A command that prints keys.
 $node->append_conf('postgresql.conf', "vdb.master_key_command = 'sleep 60'");
 $node->restart;
 $session = start_sql($node, $search);
 waits($searching, 1, 'VdbKeyCommand', 'a search that waits for a key');
 end_sessions($session);
+
+# The keeper of what was hot.
+$node->append_conf('postgresql.conf', "vdb.autoprewarm = on");
+$node->restart;
+waits("backend_type = 'vdb_ext autoprewarm'", 1, 'VdbAutoprewarmMain', 'who writes down what is in the cache');
 
 done_testing();

@@ -108,6 +108,30 @@ like(gc($node), qr/another session has locked index "item_v"/, 'and it says so')
 $session->query_safe('ROLLBACK');
 collected('unlocked', $live);
 
+# Searches that go on, and snapshots that are older than a rebuild: REINDEX CONCURRENTLY drops what it replaces when they have ended.
+{
+	my $order = 'FROM item ORDER BY v <-> vt.row(7, 16)';
+	my $nearest = "SELECT string_agg(id::text, ' ') FROM (SELECT id $order LIMIT 2000) s";
+	my $rows = $node->safe_psql('postgres', "SET enable_seqscan = off; SET enable_sort = off; $nearest");
+	my ($cursor, $snapshot) = map { $node->background_psql('postgres') } 1 .. 2;
+	$_->query_safe('SET enable_seqscan = off; SET enable_sort = off; BEGIN ISOLATION LEVEL REPEATABLE READ') foreach $cursor, $snapshot;
+	$cursor->query_safe("DECLARE c CURSOR FOR SELECT id $order");
+	my $read = $cursor->query_safe('FETCH 5 FROM c');
+	$snapshot->query_safe('SELECT 1 FROM pg_class LIMIT 1');
+	my $rebuild = start_sql($node, 'REINDEX INDEX CONCURRENTLY item_v');
+	wait_until($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'REINDEX%' AND wait_event_type = 'Lock'});
+	$all = objects($path);
+	cmp_ok($all, '>', $live, 'REINDEX CONCURRENTLY beside searches: it has built');
+	$node->safe_psql('postgres', "DELETE FROM item WHERE id = (SELECT id $order OFFSET 6 LIMIT 1)");
+	unlike(gc_actions($node), qr/removed/, 'REINDEX CONCURRENTLY beside searches: nothing goes');
+	$read .= "\n" . $cursor->query_safe('FETCH 1995 FROM c');
+	is(join(' ', split /\n/, $read), $rows, 'REINDEX CONCURRENTLY beside searches: a cursor has its rows');
+	is($snapshot->query_safe($nearest), $rows, 'REINDEX CONCURRENTLY beside searches: so has an older snapshot');
+	$_->quit foreach $cursor, $snapshot;
+	is((finish_sql($rebuild))[1], '', 'REINDEX CONCURRENTLY beside searches: it ends when they have');
+	collected('REINDEX CONCURRENTLY beside searches', $live);
+}
+
 # What an index depends on, when REINDEX CONCURRENTLY has swapped it and ALTER TABLE has handed on the pages.
 my $path_b = new_store('store_b');
 my $depends = q{SELECT coalesce(string_agg(srvname, ' '), '-') FROM pg_depend d JOIN pg_foreign_server s ON s.oid = refobjid

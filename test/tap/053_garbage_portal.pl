@@ -7,11 +7,12 @@ use Test::More;
 use Time::HiRes;
 use VdbGarbage;
 use VdbIndex;
+use VdbRemote;
 use VdbStandin;
 use VdbTest;
 
 my $node = new_node('garbage_portal',
-	conf => "autovacuum = off\nvdb.gc_retention = 0\nvdb.allow_http = on\nvdb.request_timeout = '5s'\n");
+	conf => "autovacuum = off\nvdb.gc_retention = 0\nvdb.allow_http = on\nvdb.request_timeout = '5s'\nlog_statement = none\n");
 define_helpers($node);
 $node->safe_psql('postgres', q{
 	CREATE TABLE item (id int, v vector(16));
@@ -46,10 +47,10 @@ sub life
 	return $live;
 }
 
-my $portal = VdbStandin->start('s5_portal.py', '--token', 'secret');
+my $portal = VdbStandin->start('s5_portal.py', '--token', 'sesame');
 $node->safe_psql('postgres', qq{
 	CREATE SERVER portal FOREIGN DATA WRAPPER vdb_store OPTIONS (type 's5', url '$portal->{url}');
-	CREATE USER MAPPING FOR postgres SERVER portal OPTIONS (auth_token 'secret')});
+	CREATE USER MAPPING FOR postgres SERVER portal OPTIONS (auth_token 'sesame')});
 my $blobs = sub { return scalar @{ $portal->command('GET', '/blobs') } };
 $portal->set(allow_delete => \1);
 my $live = life('portal', $blobs);
@@ -84,6 +85,27 @@ $portal->fault('stall', ranged => \1, times => undef);
 like(gc_error($node, q{SET statement_timeout = '3s'; SELECT * FROM vdb.store_check('portal')}), qr/ERROR:  57014/, 'portal: a check that is cut off');
 $portal->clear_faults;
 is($blobs->(), 0, 'portal: it has left nothing');
+# A purge, which has only the ledger to go by.
+my $build = 'CREATE INDEX item_v ON item USING vdb (v) WITH (store = portal)';
+my $purge = q{SELECT string_agg(DISTINCT action, ' ') || ' ' || count(*) FROM vdb.purge('portal')};
+my $ledger = 'SELECT count(*) FROM vdb.object';
+$node->safe_psql('postgres', $build);
+like(gc_error($node, $purge), qr/ERROR:  2BP01.*item_v/s, 'portal: no purge while an index lives');
+is($blobs->(), $node->safe_psql('postgres', $ledger), 'portal: it has what it had');
+$node->safe_psql('postgres', 'DROP INDEX item_v');
+$live = $blobs->();
+$portal->set(allow_delete => \0);
+is($node->safe_psql('postgres', $purge), "disabled $live", 'portal: it lets nothing be purged');
+is($node->safe_psql('postgres', $ledger), $live, 'portal: that is known still');
+$portal->set(allow_delete => \1);
+is($node->safe_psql('postgres', $purge), "removed $live", 'portal: purged');
+is($node->safe_psql('postgres', $ledger), 0, 'portal: purged and forgotten');
+is($blobs->(), 0, 'portal: nothing is left of it');
+$node->safe_psql('postgres', "$build; DROP INDEX item_v");
+is($node->safe_psql('postgres', $purge =~ s/'portal'/'portal', true/r), "forgotten $live", 'portal: or it is only forgotten');
+is($node->safe_psql('postgres', $ledger), 0, 'portal: the rows are gone');
+is($blobs->(), $live, 'portal: the objects are not');
+shows_no_secret($node, 'sesame');
 
 SKIP:
 {
@@ -107,5 +129,6 @@ SKIP:
 	$s3->clear_faults;
 	like(gc($node), qr/^kept\|1 objects of 307200 bytes are not in the ledger/, 'bucket: a listing shows it');
 	is($node->safe_psql('postgres', q{SELECT action FROM vdb.purge('bucket')}), 'removed', 'bucket: it can be purged');
+	shows_no_secret($node, 'sesame', $s3->{access_key_id}, $s3->{secret_access_key});
 }
 done_testing();

@@ -6,10 +6,11 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(right_rows session ask begin_ask end_ask answers_again has_hit wait_for_hit $patience);
+our @EXPORT = qw(right_rows session ask begin_ask end_ask answers_again has_hit wait_for_hit shows_no_secret $patience);
 
 # Tenths of a second that a test waits for what happens at once on an idle machine.
 our $patience = 600;
@@ -95,6 +96,25 @@ sub wait_for_hit
 		usleep(100_000);
 	}
 	die 'no request came';
+}
+
+# Nothing that was logged, by a server that does not log statements, and nothing that the views and a check of each store
+# say holds one of the secrets.
+sub shows_no_secret
+{
+	my ($node, @secrets) = @_;
+	my %seen = (
+		'the log' => slurp_file($node->logfile),
+		'vdb.stat_store' => $node->safe_psql('postgres', 'SELECT * FROM vdb.stat_store'),
+		'vdb.store_check' => $node->safe_psql('postgres', q{
+			SELECT srvname, c FROM pg_foreign_server JOIN pg_foreign_data_wrapper w ON w.oid = srvfdw, vdb.store_check(srvname) c
+			WHERE fdwname = 'vdb_store'}));
+	foreach my $where (sort keys %seen)
+	{
+		isnt($seen{$where}, '', "$where: it says something");
+		is(join(' ', grep { index($seen{$where}, $_) >= 0 } @secrets), '', "$where: and no secret");
+	}
+	return;
 }
 
 1;

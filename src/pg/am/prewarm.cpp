@@ -1,6 +1,7 @@
 /// vdb.prewarm(index, what): brings an index into the cache before it is asked for.
 #include "pg/pg.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -24,8 +25,8 @@ enum class What { kRouting, kCodes, kEverything };
 
 // Frames that are read together: 4 MB.
 constexpr size_t kBatchFrames = 256;
-// How often a NOTICE says how far it is, when there is much to do.
-constexpr uint64_t kNoticeFrames = 16384;  // 256 MB
+// A NOTICE says how far it is after each tenth of the work, where there is more than this to do.
+constexpr uint64_t kSilentFrames = 1024;  // 16 MB
 
 struct Warmed {
   uint64_t objects = 0, frames = 0, bytes = 0;
@@ -61,11 +62,11 @@ void WarmChunk(SegmentFrames& frames, uint32_t number, const ObjectHeader& chunk
     }
     PinSet pins;
     ThrowIfError(frames.Pin(batch, &pins, addresses.data()));
-    const uint64_t before = result->frames / kNoticeFrames;
+    const uint64_t before = result->frames;
     result->frames += batch.size();
     Call([&] {
       CHECK_FOR_INTERRUPTS();
-      if (result->frames / kNoticeFrames > before) {
+      if (total > kSilentFrames && result->frames * 10 / total > before * 10 / total) {
         ereport(NOTICE, (errmsg("prewarmed %llu of %llu frames",
                                 static_cast<unsigned long long>(result->frames),
                                 static_cast<unsigned long long>(total))));
@@ -84,6 +85,7 @@ Warmed Prewarm(Relation index, What what) {
   uint64_t total = 0;
   std::vector<OpenedSegment>& segments = opened->segments();
   for (const OpenedSegment& segment : segments) {
+    total += format::FrameCount(segment.entry.routing.header.plain_bytes);
     for (const ObjectEntry& chunk : segment.entry.chunks) total += EndFrame(chunk.header, what);
   }
   for (size_t i = 0; i < segments.size(); i++) {

@@ -23,6 +23,10 @@ LastSearch last_search;
 constexpr uint32_t kFirstRows = 10;
 // A rescan starts with what the one before it returned, up to this.
 constexpr uint32_t kMaxFirstRows = 1000;
+// Vectors of chunks that are read together: most searches of an index with the usual code bits
+// compare no more than the first number. Then twice as many, so that a search which compares many,
+// as it does where a code has one bit, waits for a remote store two or three times.
+constexpr size_t kFirstVectors = 16, kMostVectors = 32;
 // Exact distances that most searches of ten make do with, of which kMoreRows are read ahead in one
 // go after the first ten. A search that goes on has more read ahead.
 constexpr uint32_t kMostRows = 18;
@@ -110,6 +114,7 @@ void IndexScan::Rescan(Datum query, bool isnull) {
   previous_rows_ = static_cast<uint32_t>(std::min<uint64_t>(returned_, kMaxFirstRows));
   returned_ = 0;
   ahead_ = 0;
+  vector_batch_ = kFirstVectors;
   exact_read_ = 0;
   use_ = {};
   times_ = {};
@@ -290,18 +295,19 @@ double IndexScan::ChunkDistance(index::RowId row) {
   auto found = std::find(vector_rows_.begin(), vector_rows_.end(), row);
   if (found == vector_rows_.end()) {
     // With those that will be asked for next, so that all that is missing is read at once.
-    index::RowId rows[HeapRows::kMaxAhead];
+    index::RowId rows[kMostVectors];
     rows[0] = row;
-    const size_t n = 1 + searcher_->Upcoming(rows + 1, std::size(rows) - 1);
+    const size_t n = 1 + searcher_->Upcoming(rows + 1, vector_batch_ - 1);
+    vector_batch_ = std::min(2 * vector_batch_, kMostVectors);
     vector_rows_.clear();
-    uint32_t slots[HeapRows::kMaxAhead];
+    uint32_t slots[kMostVectors];
     for (size_t i = 0; i < n; i++) {
       if ((rows[i] & index::kDeltaRow) != 0 || rows[i] >> 40 != row >> 40) continue;
       slots[vector_rows_.size()] = static_cast<uint32_t>(rows[i]);
       vector_rows_.push_back(rows[i]);
     }
-    if (vectors_.size() < std::size(rows) * vector_bytes) {
-      vectors_.Reset(std::size(rows) * vector_bytes);
+    if (vectors_.size() < vector_rows_.size() * vector_bytes) {
+      vectors_.Reset(vector_rows_.size() * vector_bytes);
     }
     const int64_t fetched_ns = FrameCache::Use().fetch_ns;
     ThrowIfError(chunk_vectors_[row >> 40]->Read({slots, vector_rows_.size()}, vectors_.data()));

@@ -69,6 +69,7 @@ class IndexScan {
   // Vectors that have been read from there: of row vector_rows_[i] at i * vector bytes.
   std::vector<index::RowId> vector_rows_;
   AlignedBuffer<uint8_t> vectors_;
+  size_t vector_batch_ = 0;  // so many are read together the next time
   std::vector<index::Routing> routings_;
   std::vector<std::shared_ptr<const std::vector<uint32_t>>> dead_;  // what readers_ have spans of
   PinSet routing_pins_;
