@@ -36,7 +36,7 @@ TEST(Manifest, OtherVersionsAreRefusedByName) {
 
 // Whether beside the lists or in their place, and whatever it holds.
 TEST(Manifest, AnotherStructureIsRefusedByName) {
-  const Json good = Json::parse(WriteManifest(Sample()).value());
+  const Json good = Json::parse(WriteManifest(SampleManifest()).value());
   for (const bool beside : {true, false}) {
     for (const Json& structure : {Json::object(), Json(nullptr), Json(5)}) {
       Json json = good;
