@@ -7,6 +7,19 @@
 
 namespace vdb::index {
 
+namespace {
+
+/// How many of a rotated vector's coordinates are rounded alike. Of few dimensions a rotation makes
+/// many coordinates with few distinct values between them, and so it is with the residuals that
+/// products are made with: then roundings that are the same do not cancel, and their sum's variance
+/// is so many times larger.
+float SharedRoundings(const Space& space) {
+  const auto dim = static_cast<float>(space.dim());
+  return std::max(1.0f, static_cast<float>(quant::kDimMultiple) / dim);
+}
+
+}  // namespace
+
 PreparedQuery::PreparedQuery(const Space& space, quant::CodeLayout layout)
     : space_(space),
       layout_(layout),
@@ -18,14 +31,16 @@ void PreparedQuery::Prepare(const float* vector) {
   offset_ = space_.Query(vector, values_.data());
   const size_t dim = layout_.dim;
   scan_ = simd::PrepareScanQuery(values_.data(), dim, table_.data(), q8_.data());
-  if (layout_.bits > 1) ex_estimator_ = quant::ExEstimator(layout_, scan_);
+  const float shared = SharedRoundings(space_);
+  if (layout_.bits > 1) ex_estimator_ = quant::ExEstimator(layout_, scan_, shared);
   norm_sq_ = simd::Dot(values_.data(), values_.data(), dim);
   // f_error stands for the code's error at distance |q - c|. The table's rounding adds an error
   // that does not shrink with |q - c|: each of dim/4 entries is off by step / sqrt 12. Between a
   // vector and its 1-bit code lies an angle of tangent .75; as a share of the error from that, the
   // variance is .23 dim step^2. Without it the bounds of lists much tighter than |q| would be
-  // wrong. (For ex records quant::ExEstimator sees to it.)
-  noise_ = .23f * static_cast<float>(dim) * scan_.step * scan_.step;
+  // wrong; and it is taken as seriously as for ex records, where quant::ExEstimator sees to it.
+  constexpr float kSigmas = quant::kRoundingSigmas / quant::kErrorSigmas;
+  noise_ = shared * kSigmas * kSigmas * .23f * static_cast<float>(dim) * scan_.step * scan_.step;
 }
 
 QueryTerms PreparedQuery::Terms(const int8_t* codes, float scale, float centroid_norm_sq) const {

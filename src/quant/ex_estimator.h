@@ -14,8 +14,9 @@ namespace vdb::quant {
 class ExEstimator {
  public:
   ExEstimator() = default;
-  /// What q points at must outlive the estimator. Pre: layout.bits > 1.
-  ExEstimator(const CodeLayout& layout, const simd::ScanQuery& q)
+  /// What q points at must outlive the estimator. shared: of q's coordinates so many are rounded
+  /// alike. Pre: layout.bits > 1.
+  ExEstimator(const CodeLayout& layout, const simd::ScanQuery& q, float shared = 1)
       : query_(q),
         ex_bits_(layout.ex_bits()),
         short_factors_(layout.bits <= 5),
@@ -28,7 +29,7 @@ class ExEstimator {
     // centroid, this outweighs the code's own error.
     const float dim = static_cast<float>(layout.dim), table = top_ * q.step;
     const float coordinates = (top_ - 1) * q.q8_step;
-    rounding_sq_ = kRoundingSigmas * kRoundingSigmas * dim *
+    rounding_sq_ = shared * kRoundingSigmas * kRoundingSigmas * dim *
                    (table * table * (1.0f / 48) + coordinates * coordinates * (1.0f / 144));
   }
 

@@ -15,9 +15,9 @@ namespace vdb::quant {
 /// bound.
 inline constexpr float kErrorSigmas = 1.9f;
 
-/// The same for what rounding a query adds to an estimate from all bits. Rows that lie on a line
-/// (one dimension, or one that dominates) have one code and its reverse: then the roundings are the
-/// same for all of them, and a bound that one row is below is one that half a list is below.
+/// The same for what rounding a query adds to an estimate. Rows that lie on a line (one dimension,
+/// or one that dominates) have one code and its reverse: then the roundings are the same for all of
+/// them, and a bound that one row is below is one that half a list is below.
 inline constexpr float kRoundingSigmas = 3.5f;
 
 /// Which estimate the factors serve. kL2: squared L2. kInnerProduct: -<q, o>.

@@ -114,6 +114,33 @@ TEST(FarRows, AreFoundByLongResults) {
   }
 }
 
+// Rows on a line have one code and its reverse, and in few dimensions many of its coordinates are
+// rounded alike: what is wrong with one row's bound is wrong with those of half a list.
+TEST(RowsOnALine, AreFoundInFewDimensions) {
+  constexpr uint32_t kRows = 10000;
+  for (const uint32_t dim : {2u, 3u}) {
+    Matrix base{dim, {}};
+    for (uint32_t i = 1; i <= kRows; ++i) {
+      const auto x = static_cast<float>(i);
+      for (uint32_t j = 0; j < dim; ++j) base.values.push_back(j == 1 ? -x : x);
+    }
+    for (uint64_t seed = 1; seed <= 4; ++seed) {
+      engine::MemoryIndexOptions options;
+      options.seed = seed;
+      options.code_bits = seed % 2 == 0 ? 8 : 5;
+      const MemoryIndex index = BuildIndex(base, options);
+      Searcher searcher(index.space(), index.layout());
+      SearchOptions all_lists;
+      all_lists.probes = kRows;
+      std::vector<MemoryIndex::Hit> hits;
+      for (uint32_t row = 6; row < kRows; row += 53) {
+        ASSERT_TRUE(index.Search(&searcher, base.row(row), 1, all_lists, &hits).ok());
+        EXPECT_EQ(hits.at(0).row, row) << dim << " dimensions, seed " << seed;
+      }
+    }
+  }
+}
+
 // Two rows far off a line of rows make the radius of their list large. It must not put the list
 // behind others, even with the least theta there is.
 TEST(FarRows, AreFoundOffALine) {
