@@ -95,10 +95,11 @@ like($err, qr/division by zero/, 'an error while a search is open');
 unlike($err, qr/still pinned/, 'which is not a leak');
 is(query('SELECT pinned FROM vdb.stat_cache'), '0', 'nothing stays pinned');
 
-# Cancelled in the middle, often, by sessions in each other's way.
+# Cancelled in the middle, often, by sessions in each other's way. PostgreSQL itself takes a timeout for
+# a user's request, once in some thousand times on a busy machine.
 @sessions = map { begin_session(map { ("SET statement_timeout = $_", nearest_sql(500)) } (5, 10, 20, 40, 80)) } 1 .. 4;
 $_->{run}->finish foreach @sessions;
-is(join('', map { $_->{err} =~ s/^ERROR:  canceling statement due to statement timeout\n//mgr } @sessions), '',
+is(join('', map { $_->{err} =~ s/^ERROR:  canceling statement due to (statement timeout|user request)\n//mgr } @sessions), '',
 	'cancelled searches end with no other error');
 is(query('SELECT pinned FROM vdb.stat_cache'), '0', 'and leave nothing pinned');
 is(query(nearest_sql(200)), $expected, 'and searches after them find the same rows');

@@ -8,6 +8,9 @@ use Time::HiRes qw(time usleep);
 use VdbIndex;
 use VdbTest;
 
+# PostgreSQL itself takes a timeout for a user's request, once in some thousand times on a busy machine.
+my $timeout = qr/canceling statement due to (statement timeout|user request)/;
+
 my $node = new_node('cancel', conf => "autovacuum = off\nmax_parallel_maintenance_workers = 0\n");
 define_helpers($node);
 # Also rows that each take long: 16,000 dimensions.
@@ -114,7 +117,7 @@ foreach my $ms (5, 20, 80, 200, 400)
 	my $start = time;
 	my ($code, $out, $err) = $node->psql('postgres',
 		"SET statement_timeout = $ms; CREATE INDEX doomed ON item USING vdb (v) WITH (lists = 4000)");
-	like($err, qr/canceling statement due to statement timeout/, "build with a timeout of $ms ms");
+	like($err, $timeout, "build with a timeout of $ms ms");
 	cmp_ok(time - $start, '<', $build_limit + $ms / 1000, 'ends soon');
 }
 is(stray_files(), '', 'nor do those whose time is over');
@@ -182,7 +185,7 @@ foreach my $name (sort keys %searches)
 		my $begun = time;
 		my ($code, $out, $err) = $node->psql('postgres',
 			"SET enable_seqscan = off; SET enable_sort = off; SET jit = off; SET statement_timeout = $ms; " . sprintf($searches{$name}, 1));
-		like($err, qr/canceling statement due to statement timeout/, "search of $name with a timeout of $ms ms");
+		like($err, $timeout, "search of $name with a timeout of $ms ms");
 		cmp_ok(time - $begun, '<', $search_limit + $ms / 1000, "search of $name with a timeout of $ms ms: ends soon");
 	}
 }
