@@ -4,7 +4,7 @@
 
 #include <deque>
 
-#include "format/geometry.h"
+#include "format_samples.h"
 #include "store_fixtures.h"
 
 namespace vdb::engine {
@@ -19,13 +19,7 @@ class FrameReaderTest : public testing::Test {
     const store::Bytes plain =
         store::RandomBytes(frames + name.size(), frames * format::kFrameBytes - 100);
     auto cipher = crypto::ObjectCipher::Unencrypted(crypto::RandomObjectNonce().value());
-    store::Bytes sealed(format::StoredBytes(plain.size()));
-    for (size_t frame = 0; frame < frames; ++frame) {
-      cipher.SealFrame(frame,
-                       std::span(plain).subspan(frame * format::kFrameBytes,
-                                                format::FramePlainBytes(plain.size(), frame)),
-                       sealed.data() + format::StoredFrameOffset(frame));
-    }
+    const store::Bytes sealed = format::SealObject(cipher, plain);
     const store::ObjectRef ref = store::RefOf(name, sealed);
     EXPECT_TRUE(store::PutOne(store_, ref, sealed).ok());
     objects_.push_back({ref, plain.size(), std::move(cipher)});

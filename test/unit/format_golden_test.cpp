@@ -12,7 +12,6 @@
 #include "crypto/hash.h"
 #include "crypto/object_cipher.h"
 #include "crypto/wrapped_key.h"
-#include "format/geometry.h"
 #include "format/manifest.h"
 #include "unit/format_samples.h"
 
@@ -41,15 +40,6 @@ crypto::ObjectNonce Nonce() { return Counting<crypto::ObjectNonce>(0xa0); }
 Bytes Chunk() { return SampleChunk(SampleChunkHeader(), {40, 0, 7, 65}); }
 Bytes SmallChunk() { return SampleChunk(SmallChunkHeader(), {3}); }
 Bytes Routing() { return WriteRoutingObject(SampleRouting(5).contents()).value(); }
-
-Bytes Seal(const crypto::ObjectCipher& cipher, const Bytes& plain) {
-  Bytes stored(StoredBytes(plain.size()));
-  for (uint64_t frame = 0; frame < FrameCount(plain.size()); ++frame)
-    cipher.SealFrame(
-        frame, std::span(plain).subspan(frame * kFrameBytes, FramePlainBytes(plain.size(), frame)),
-        stored.data() + StoredFrameOffset(frame));
-  return stored;
-}
 
 Result<Bytes> Open(const crypto::ObjectCipher& cipher, const Bytes& stored) {
   if (!IsStoredSize(stored.size())) return Corruption("no object has this size");
@@ -123,7 +113,7 @@ TEST(Golden, Manifest) {
 
 TEST(Golden, EncryptedObject) {
   const auto cipher = crypto::ObjectCipher::Encrypted(DataKey(), Nonce());
-  ExpectGolden("frame/encrypted_v1.bin", Seal(cipher, Chunk()));
+  ExpectGolden("frame/encrypted_v1.bin", SealObject(cipher, Chunk()));
   Result<Bytes> plain = Open(cipher, ReadGolden("frame/encrypted_v1.bin"));
   ASSERT_TRUE(plain.ok());
   EXPECT_TRUE(*plain == ReadGolden("chunk/v1.cbor"));
@@ -132,7 +122,7 @@ TEST(Golden, EncryptedObject) {
 
 TEST(Golden, UnencryptedObject) {
   const auto cipher = crypto::ObjectCipher::Unencrypted(Nonce());
-  ExpectGolden("frame/unencrypted_v1.bin", Seal(cipher, Chunk()));
+  ExpectGolden("frame/unencrypted_v1.bin", SealObject(cipher, Chunk()));
   Result<Bytes> plain = Open(cipher, ReadGolden("frame/unencrypted_v1.bin"));
   ASSERT_TRUE(plain.ok());
   EXPECT_TRUE(*plain == ReadGolden("chunk/v1.cbor"));

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "base/random.h"
+#include "crypto/object_cipher.h"
 #include "format/chunk.h"
+#include "format/geometry.h"
 #include "format/manifest.h"
 #include "format/routing_object.h"
 
@@ -22,6 +24,17 @@ inline Bytes SampleBytes(size_t n, uint64_t seed) {
   Bytes bytes(n);
   for (uint8_t& b : bytes) b = static_cast<uint8_t>(random.Next());
   return bytes;
+}
+
+/// An object as it is stored: all its frames.
+inline Bytes SealObject(const crypto::ObjectCipher& cipher, const Bytes& plain) {
+  Bytes stored(StoredBytes(plain.size()));
+  for (uint64_t frame = 0; frame < FrameCount(plain.size()); ++frame) {
+    cipher.SealFrame(
+        frame, std::span(plain).subspan(frame * kFrameBytes, FramePlainBytes(plain.size(), frame)),
+        stored.data() + StoredFrameOffset(frame));
+  }
+  return stored;
 }
 
 inline constexpr Uuid kSampleIndex = {0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x46, 0x17,

@@ -11,7 +11,7 @@
 
 #include "base/strcat.h"
 #include "engine/frame_reader.h"
-#include "format/geometry.h"
+#include "format_samples.h"
 #include "index_samples.h"
 #include "store_fixtures.h"
 
@@ -47,13 +47,7 @@ class StoredIndex {
         }
       }
       auto cipher = crypto::ObjectCipher::Encrypted(data_key, crypto::RandomObjectNonce().value());
-      object.sealed.resize(format::StoredBytes(plain.size()));
-      for (uint64_t frame = 0; frame < format::FrameCount(plain.size()); ++frame) {
-        cipher.SealFrame(frame,
-                         std::span(plain).subspan(frame * format::kFrameBytes,
-                                                  format::FramePlainBytes(plain.size(), frame)),
-                         object.sealed.data() + format::StoredFrameOffset(frame));
-      }
+      object.sealed = format::SealObject(cipher, plain);
       const store::ObjectRef ref = store::RefOf(StrCat(prefix, '/', o, ".bin"), object.sealed);
       stored_.push_back({ref, plain.size(), std::move(cipher)});
       objects_.push_back(std::move(object));

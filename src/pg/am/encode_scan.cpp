@@ -82,7 +82,7 @@ void EncodeScan::Add(const ItemPointerData& tid, Datum value) {
   if (batched_ == batch_rows_) Flush();
 }
 
-/// Assigns, encodes if it is for now, and hands the batch to the sort. Holds no C++ object:
+/// Assigns the batch, encodes it with_codes_, and hands it to the sort. Holds no C++ object:
 /// tuplesort may ereport.
 void EncodeScan::Flush() {
   CHECK_FOR_INTERRUPTS();
@@ -120,18 +120,17 @@ void EncodeScan::Flush() {
 
 LateEncoder::LateEncoder(const EncodeContext& context)
     : context_(context),
-      vector_(context.vector_bytes),
       raw_(context.space->dim()),
       point_(context.space->padded_dim()),
       out_(context.encoder->layout().row_bytes() + context.vector_bytes) {}
 
 const uint8_t* LateEncoder::Encode(uint32_t list, const uint8_t* vector) {
   const index::Space& space = *context_.space;
-  std::memcpy(vector_.data(), vector, context_.vector_bytes);
-  const Elements elements{context_.opclass->element, space.dim(), vector_.data()};
+  uint8_t* const stored = out_.data() + context_.encoder->layout().row_bytes();
+  std::memcpy(stored, vector, context_.vector_bytes);
+  const Elements elements{context_.opclass->element, space.dim(), stored};
   space.Data(AsFloats(elements, raw_.data()), point_.data());
   context_.encoder->Encode(point_.data(), context_.centroids->row(list), out_.data());
-  std::memcpy(out_.data() + context_.encoder->layout().row_bytes(), vector, context_.vector_bytes);
   return out_.data();
 }
 

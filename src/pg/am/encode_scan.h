@@ -88,10 +88,10 @@ class LateEncoder {
 
  private:
   const EncodeContext& context_;
-  AlignedBuffer<uint8_t> vector_;  // as in the column
-  AlignedBuffer<float> raw_;       // (dim,) a widened row
-  AlignedBuffer<float> point_;     // (padded_dim,)
-  std::vector<uint8_t> out_;
+  AlignedBuffer<float> raw_;    // (dim,) a widened row
+  AlignedBuffer<float> point_;  // (padded_dim,)
+  // A row code has a multiple of 4 bytes, so that the vector behind it is aligned.
+  AlignedBuffer<uint8_t> out_;
 };
 
 }  // namespace vdb::pg

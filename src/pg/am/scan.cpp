@@ -345,19 +345,18 @@ bool IndexScan::Next() {
       return true;
     }
     exact.Begin();
-    if (!chunk_vectors_.empty() && (row & index::kDeltaRow) == 0) {
-      TidOf(row, &alive);
-      if (alive) {
-        searcher_->SetExact(ChunkDistance(row));
-      } else {
-        searcher_->Reject();
-      }
-      continue;
+    const bool from_chunk = !chunk_vectors_.empty() && (row & index::kDeltaRow) == 0;
+    if (!from_chunk) {
+      ReadAhead(row);
+      ++exact_read_;
     }
-    ReadAhead(row);
-    ++exact_read_;
     const ItemPointerData tid = TidOf(row, &alive);
-    if (alive && heap_rows_.Distance(tid, query_.span(), &distance)) {
+    if (alive && from_chunk) {
+      distance = ChunkDistance(row);
+    } else if (alive) {
+      alive = heap_rows_.Distance(tid, query_.span(), &distance);
+    }
+    if (alive) {
       searcher_->SetExact(distance);
     } else {
       searcher_->Reject();
